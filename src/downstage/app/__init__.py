@@ -1,0 +1,1 @@
+"""The composition root: where ports meet their implementations. The library's own API is `downstage.app.runs`."""

@@ -1,0 +1,207 @@
+"""The life of a run: begun, carried through, resumed, reported. This is the library's API, and what the CLI calls.
+
+One refresh an environment and state directory: a lock file is held while a run goes on, and the kernel lets go of it
+however the process ends. A run that was cut off is `running` in the journal with nobody behind it; `resume` raises
+its epoch, so that whatever may still be alive of it can write nothing more.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from downstage.app.wiring import Sides, masking_outcome, parts_for
+from downstage.config.load import LoadedConfig, load
+from downstage.domain.environment import Environment
+from downstage.domain.events import RunFinished, RunStarted
+from downstage.domain.outcome import RefreshOutcome
+from downstage.domain.plan import RefreshPlan
+from downstage.durable.inline import InlineDurable
+from downstage.errors import DownstageError, JournalError, RunConflict, UsageError
+from downstage.journals.sqlite import SqliteJournal
+from downstage.masking.compile import fingerprint
+from downstage.planning.build import build_plan, environments_of
+from downstage.ports import EventSink, RunRecord
+from downstage.report.as_json import render_json
+from downstage.report.html import render_html
+from downstage.report.markdown import render_markdown
+from downstage.workflow.outcome import outcome_of
+from downstage.workflow.refresh import STEPS, run_steps
+
+REPORTS = "reports"
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A run that has ended: what it achieved, where its report is, and the error that ended it, if one did."""
+
+    outcome: RefreshOutcome
+    report: Path
+    error: DownstageError | None
+
+
+class Project:
+    """A configuration and the state directory that belongs to it."""
+
+    def __init__(self, config: LoadedConfig) -> None:
+        self.config = config
+        self.state = config.state
+        self.journal_path = self.state / "journal.sqlite"
+
+    @classmethod
+    def open(cls, path: Path, overrides: Mapping[str, Any] | None = None) -> Project:
+        """Reads the configuration. Raises ConfigError."""
+        return cls(load(path, environ=os.environ, overrides=overrides or {}))
+
+    def journal(self) -> SqliteJournal:
+        """The journal; made if it is not there."""
+        return SqliteJournal(self.journal_path)
+
+    def plan(self, environment: str) -> RefreshPlan:
+        """What a refresh of `environment` is to do. Raises ConfigError."""
+        return build_plan(self.config.config, environment, base=self.config.base)
+
+    def environments(self) -> tuple[Environment, ...]:
+        """All environments of the configuration."""
+        return environments_of(self.config.config, base=self.config.base)
+
+    def start(self, environment: str, kind: str, steps: Sequence[str], events: EventSink) -> Finished:
+        """Runs `steps` as a new run. `kind` is `refresh`, or the name of the one command it is."""
+        plan = self.plan(environment)
+        sides = Sides.of(plan)
+        with self._exclusive(environment):
+            journal = self.journal()
+            settings = self._settings(sides) | self._earlier(journal, environment, kind)
+            now = datetime.now(UTC)
+            record = RunRecord(
+                run_id=f"{environment}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
+                environment=environment,
+                kind=kind,
+                state="running",
+                epoch=1,
+                started=now.isoformat(timespec="seconds").replace("+00:00", "Z"),
+                ended="",
+                settings=settings | {"steps": list(steps)},
+            )
+            journal.create_run(record)
+            return self._carry(sides, journal, record, events, resumed=False)
+
+    def resume(self, run_id: str, events: EventSink) -> Finished:
+        """Goes on with a run that was cut off or failed. Raises RunConflict if the configuration is another now."""
+        journal = self.journal()
+        record = self.find(run_id)
+        if record.state == "finished":
+            raise UsageError(f"run {run_id} has ended: there is nothing to resume; see 'downstage report {run_id}'")
+        sides = Sides.of(self.plan(record.environment))
+        with self._exclusive(record.environment):
+            now = self._settings(sides)
+            for name, what in (("plan", "the configuration"), ("mask", "the masking key or policy")):
+                if now[name] != record.settings[name]:
+                    raise RunConflict(
+                        f"run {run_id} cannot be resumed: {what} is not the one it was started with; restore it, or "
+                        f"start over with 'downstage refresh {record.environment}'"
+                    )
+            return self._carry(sides, journal, journal.take_over(run_id), events, resumed=True)
+
+    def find(self, run_id: str | None, environment: str | None = None) -> RunRecord:
+        """The run of that id, or the newest refresh (of `environment`). Raises JournalError if there is none."""
+        runs = self.journal().runs()
+        if run_id is not None:
+            for run in runs:
+                if run.run_id == run_id:
+                    return run
+            raise JournalError(f"there is no run {run_id} here: see 'downstage runs'")
+        for run in reversed(runs):
+            if run.kind == "refresh" and environment in (None, run.environment):
+                return run
+        raise JournalError("there is no refresh here yet: start one with 'downstage refresh ENV'")
+
+    def outcome(self, run: RunRecord) -> RefreshOutcome:
+        """What a run has achieved so far."""
+        return outcome_of(self.journal(), run, STEPS)
+
+    def _carry(
+        self, sides: Sides, journal: SqliteJournal, run: RunRecord, events: EventSink, *, resumed: bool
+    ) -> Finished:
+        events.emit(RunStarted(run.run_id, run.environment, resumed))
+        error: DownstageError | None = None
+        state = "interrupted"
+        try:
+            parts = parts_for(sides, self.environments(), run, journal, self.journal_path, events)
+            run_steps(parts, InlineDurable(), run.settings["steps"])
+            state = "finished"
+        except DownstageError as problem:
+            error = problem
+            state = "failed"
+        finally:
+            ended = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+            journal.end_run(run.run_id, run.epoch, state, ended)
+        outcome = outcome_of(journal, replace(run, ended=ended, state=state), STEPS)
+        report = self._write_report(outcome)
+        code = error.exit_code if error is not None else outcome.exit_code
+        events.emit(RunFinished(run.run_id, outcome.result.value, code))
+        return Finished(outcome, report, error)
+
+    def _write_report(self, outcome: RefreshOutcome) -> Path:
+        """The three forms of the report; gives the HTML's path."""
+        folder = self.state / REPORTS
+        folder.mkdir(parents=True, exist_ok=True)
+        for suffix, render in (("json", render_json), ("md", render_markdown), ("html", render_html)):
+            path = folder / f"{outcome.run_id}.{suffix}"
+            unfinished = path.with_suffix(f".{suffix}.new")
+            unfinished.write_text(render(outcome), encoding="utf-8")
+            unfinished.replace(path)
+        return folder / f"{outcome.run_id}.html"
+
+    def _settings(self, sides: Sides) -> dict[str, Any]:
+        plan = sides.plan
+        key = sides.key()
+        steady = replace(plan, engine=replace(plan.engine, name="", workers=0))
+        return {
+            "source": plan.source.name,
+            "source_account": plan.source.account,
+            "target_account": plan.target.account,
+            "masking": masking_outcome(plan, key),
+            "buckets": [[pair.source.name, pair.target.name] for pair in plan.buckets],
+            "mask": fingerprint(plan.masking, key),
+            "plan": hashlib.sha256(repr(steady).encode()).hexdigest()[:16],
+        }
+
+    def _earlier(self, journal: SqliteJournal, environment: str, kind: str) -> dict[str, str]:
+        """For a single step that builds on an earlier run: the newest run that did the step before."""
+        needs = {"verify": ("copy_run", "copy"), "index": ("verified_run", "verify-tables")}
+        if kind not in needs:
+            return {}
+        setting, step = needs[kind]
+        for run in reversed(journal.runs()):
+            record = journal.step(run.run_id, step)
+            if run.environment == environment and record is not None and record.state == "done":
+                return {setting: run.run_id}
+        raise JournalError(f"no run of {environment} has done '{step}' yet: 'downstage {kind}' has nothing to go by")
+
+    @contextmanager
+    def _exclusive(self, environment: str) -> Iterator[None]:
+        """Holds the environment's lock. Raises RunConflict if another process has it."""
+        self.state.mkdir(parents=True, exist_ok=True)
+        path = self.state / f"{environment}.lock"
+        with path.open("a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.seek(0)
+                raise RunConflict(
+                    f"another run of {environment} is going on (process {lock.read().strip() or 'unknown'}): wait for "
+                    "it, or end it first"
+                ) from None
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+            yield

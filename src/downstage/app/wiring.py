@@ -1,0 +1,137 @@
+"""From a plan to the parts that carry it out: every adapter is made here and nowhere else."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from downstage.app.worker import LaneWorker
+from downstage.aws.clone import CloneDeployer
+from downstage.aws.opensearch import DomainControl
+from downstage.aws.parameters import FlagWriter
+from downstage.aws.s3 import Buckets
+from downstage.aws.secrets import KeyReader
+from downstage.aws.session import Session
+from downstage.aws.streams import MappingControl
+from downstage.aws.tables import TableControl
+from downstage.console.log import redact
+from downstage.domain.environment import Environment
+from downstage.domain.outcome import MaskingOutcome
+from downstage.domain.plan import RefreshPlan
+from downstage.engines.local import LocalEngine
+from downstage.engines.serial import SerialEngine
+from downstage.errors import ConfigError
+from downstage.journals.sqlite import SqliteJournal
+from downstage.masking.compile import compile_pseudonyms, fingerprint
+from downstage.masking.email import ALGORITHM, EmailPseudonyms
+from downstage.masking.keys import MaskKey
+from downstage.masking.sealing import KeySealer
+from downstage.ports import Deployer, Engine, EventSink, RunRecord
+from downstage.verify.leaks import LeakScanner
+from downstage.workflow.parts import Parts
+
+
+class SystemClock:
+    """Implements `ports.Clock` with the machine's clocks."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Waits."""
+        time.sleep(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Both sides of a refresh, signed in lazily, and the masking key's pseudonyms, read with the source's role."""
+
+    plan: RefreshPlan
+    source: Session
+    target: Session
+
+    @classmethod
+    def of(cls, plan: RefreshPlan) -> Sides:
+        """Sessions for both environments of the plan."""
+        return cls(plan, Session(plan.source), Session(plan.target))
+
+    def key(self) -> MaskKey:
+        """The masking key."""
+        return MaskKey(KeyReader(self.source, os.environ).read(self.plan.masking.key))
+
+
+def masking_outcome(plan: RefreshPlan, key: MaskKey) -> dict[str, Any]:
+    """What the report says of the masking."""
+    masking = plan.masking
+    return asdict(
+        MaskingOutcome(masking.sink, ALGORITHM, key.check, len(masking.keep_domains), len(masking.keep_addresses))
+    )
+
+
+def scanner_for(pseudonyms: EmailPseudonyms) -> LeakScanner:
+    """The leak scanner, told what may stand in the target."""
+    return LeakScanner(allowed=pseudonyms.allowed, fingerprint=pseudonyms.fingerprint)
+
+
+def engine_for(plan: RefreshPlan) -> Engine:
+    """The engine that the plan names. Raises ConfigError if there is none of that name."""
+    if plan.engine.name == "serial":
+        return SerialEngine()
+    if plan.engine.name == "local":
+        return LocalEngine(plan.engine.workers)
+    raise ConfigError(f"there is no engine '{plan.engine.name}': use serial or local")
+
+
+def deployer_for(sides: Sides) -> Deployer | None:
+    """The deployer that the plan names, if any."""
+    plan = sides.plan
+    if plan.deploy is None:
+        return None
+    return CloneDeployer(sides.source, sides.target, plan.tables, plan.search, plan.streams)
+
+
+def parts_for(
+    sides: Sides,
+    environments: tuple[Environment, ...],
+    run: RunRecord,
+    journal: SqliteJournal,
+    path: Path,
+    events: EventSink,
+) -> Parts:
+    """Every part of one run. `environments` are all of the configuration; `path` is the journal's file."""
+    plan = sides.plan
+    key = sides.key()
+    pseudonyms = compile_pseudonyms(plan.masking, key)
+    mask = fingerprint(plan.masking, key)
+    return Parts(
+        plan=plan,
+        environments=environments,
+        run=run,
+        journal=journal,
+        engine=engine_for(plan),
+        work=LaneWorker(plan.source, plan.target, plan.masking, mask, plan.search, path),
+        events=events,
+        clock=SystemClock(),
+        sealer=KeySealer(key),
+        scanner=scanner_for(pseudonyms),
+        mask_fingerprint=mask,
+        source_identity=sides.source,
+        target_identity=sides.target,
+        source_tables=TableControl(sides.source),
+        target_tables=TableControl(sides.target),
+        store=Buckets(sides.target),
+        flags=FlagWriter(sides.target),
+        source_domains=DomainControl(sides.source),
+        target_domains=DomainControl(sides.target),
+        consumers=MappingControl(sides.target, plan.streams) if plan.streams else None,
+        deployer=deployer_for(sides),
+        redact=redact,
+    )

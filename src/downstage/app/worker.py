@@ -1,0 +1,197 @@
+"""What one lane does in a worker process: its own small composition root.
+
+An order is plain data and holds no secret: the worker signs in by itself, reads the masking key by itself, and
+checks who it is on both sides before its first write. Lanes of one process share its connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+
+import orjson
+
+from downstage.aws.dynamodb import BatchWriter, ScanReader
+from downstage.aws.http import JsonTransport
+from downstage.aws.secrets import KeyReader
+from downstage.aws.session import Session
+from downstage.copying.segment import CopyTask, copy_segment
+from downstage.domain.environment import Environment
+from downstage.domain.outcome import LeakPlace
+from downstage.domain.plan import MaskingPlan, SearchPlan
+from downstage.domain.refs import SourceTable, TargetTable
+from downstage.errors import GuardRefused, RunConflict
+from downstage.journals.sqlite import SqliteJournal
+from downstage.masking.compile import ItemMasker, compile_pseudonyms, fingerprint
+from downstage.masking.email import EmailPseudonyms
+from downstage.masking.keys import MaskKey
+from downstage.masking.sealing import KeySealer
+from downstage.planning import guards
+from downstage.ports import Checkpoint, Item, Journal, Lane, RunRecord
+from downstage.verify.compare import IndexExpectations, verify_segment
+from downstage.verify.leaks import LeakScanner
+from downstage.workflow.parts import TableWork
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Everything a worker must be told. Picklable; holds names, never credentials or keys."""
+
+    source: Environment
+    target: Environment
+    masking: MaskingPlan
+    mask_fingerprint: str
+    search: SearchPlan | None
+    journal: Path
+    run_id: str
+    epoch: int
+    tables: tuple[TableWork, ...]
+
+    def table(self, lane: Lane) -> TableWork:
+        """The table that a lane is of."""
+        return next(table for table in self.tables if lane.task.endswith(f"/{table.target}"))
+
+
+@dataclass(frozen=True, slots=True)
+class LaneWorker:
+    """Implements `workflow.parts.LaneWork` for engines that run lanes on this machine."""
+
+    source: Environment
+    target: Environment
+    masking: MaskingPlan
+    mask_fingerprint: str
+    search: SearchPlan | None
+    journal: Path
+
+    def copy(self, run: RunRecord, tables: Sequence[TableWork]) -> Callable[[Lane], None]:
+        """The function that copies one lane."""
+        return partial(copy_lane, self._order(run, tables))
+
+    def verify(self, run: RunRecord, tables: Sequence[TableWork]) -> Callable[[Lane], None]:
+        """The function that verifies one lane."""
+        return partial(verify_lane, self._order(run, tables))
+
+    def _order(self, run: RunRecord, tables: Sequence[TableWork]) -> Order:
+        return Order(
+            self.source,
+            self.target,
+            self.masking,
+            self.mask_fingerprint,
+            self.search,
+            self.journal,
+            run.run_id,
+            run.epoch,
+            tuple(tables),
+        )
+
+
+def copy_lane(order: Order, lane: Lane) -> None:
+    """Copies the lane's segments, each from its last checkpoint."""
+    source, target = _session(order.source), _session(order.target)
+    _guard(order, source, target)
+    pseudonyms, sealer = _masking(order.source, order.masking)
+    work = order.table(lane)
+    journal = _journal(order.journal)
+    task = CopyTask(
+        context=f"{order.run_id}/{lane.task}",
+        key_names=work.key_names,
+        ttl_attribute=work.ttl_attribute,
+        expired_before=work.expired_before,
+    )
+    mask = ItemMasker(pseudonyms)
+
+    def quarantine(item: Item, reason: str) -> None:
+        key = orjson.dumps([item.get(name) for name in work.key_names]).decode()
+        journal.quarantine(order.run_id, order.epoch, lane.task, pseudonyms.fingerprint(key), reason)
+
+    reader = ScanReader(_transport(order.source), SourceTable(source.environment.account, "", work.source))
+    writer = BatchWriter(_transport(order.target), TargetTable(target.environment.account, "", work.target))
+    for segment in lane.segments:
+        asyncio.run(
+            copy_segment(
+                task,
+                _start(journal, order, lane, segment, work.segments),
+                reader=reader,
+                mask=mask,
+                writer=writer,
+                sealer=sealer,
+                save=partial(journal.save_checkpoint, order.run_id, order.epoch, lane.task),
+                quarantine=quarantine,
+            )
+        )
+
+
+def verify_lane(order: Order, lane: Lane) -> None:
+    """Reads the lane's segments of the target, each from its last checkpoint."""
+    pseudonyms, sealer = _masking(order.source, order.masking)
+    work = order.table(lane)
+    journal = _journal(order.journal)
+    scanner = LeakScanner(allowed=pseudonyms.allowed, fingerprint=pseudonyms.fingerprint)
+    search = order.search
+    expectations = IndexExpectations(search.document_id, search.expectations) if search is not None else None
+
+    def leak(place: LeakPlace) -> None:
+        finding = {"where": place.where, "path": place.path, "layers": place.layers, "fingerprint": place.fingerprint}
+        journal.add_finding(order.run_id, order.epoch, lane.task, finding)
+
+    reader = ScanReader(
+        _transport(order.target), TargetTable(order.target.account, order.target.region, work.target), consistent=True
+    )
+    for segment in lane.segments:
+        asyncio.run(
+            verify_segment(
+                work.target,
+                f"{order.run_id}/{lane.task}",
+                _start(journal, order, lane, segment, work.segments),
+                reader=reader,
+                scanner=scanner,
+                expectations=expectations,
+                sealer=sealer,
+                save=partial(journal.save_checkpoint, order.run_id, order.epoch, lane.task),
+                leak=leak,
+            )
+        )
+
+
+def _start(journal: Journal, order: Order, lane: Lane, segment: int, total: int) -> Checkpoint:
+    """The segment's last checkpoint, or its beginning."""
+    for checkpoint in journal.checkpoints(order.run_id, lane.task):
+        if checkpoint.segment == segment:
+            return checkpoint
+    return Checkpoint(segment, total)
+
+
+def _guard(order: Order, source: Session, target: Session) -> None:
+    """Before the first write of a lane: are we who the plan says, on both sides, with the mask it says?"""
+    if order.target.protected:
+        raise GuardRefused(f"environment {order.target.name} is protected: a worker refused to write to it")
+    guards.check_identity(order.source, source.caller())
+    guards.check_identity(order.target, target.caller())
+    key = MaskKey(KeyReader(source, os.environ).read(order.masking.key))
+    if fingerprint(order.masking, key) != order.mask_fingerprint:
+        raise RunConflict("a worker reads another masking key than the run was started with: nothing was written")
+
+
+@lru_cache(maxsize=8)
+def _session(environment: Environment) -> Session:
+    return Session(environment)
+
+
+@lru_cache(maxsize=8)
+def _transport(environment: Environment) -> JsonTransport:
+    return JsonTransport(_session(environment))
+
+
+@lru_cache(maxsize=8)
+def _journal(path: Path) -> SqliteJournal:
+    return SqliteJournal(path)
+
+
+@lru_cache(maxsize=8)
+def _masking(source: Environment, plan: MaskingPlan) -> tuple[EmailPseudonyms, KeySealer]:
+    key = MaskKey(KeyReader(_session(source), os.environ).read(plan.key))
+    return compile_pseudonyms(plan, key), KeySealer(key)

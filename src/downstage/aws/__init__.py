@@ -1,0 +1,1 @@
+"""AWS itself: boto3 for everything off the hot path, our own bytes on it."""

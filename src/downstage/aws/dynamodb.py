@@ -1,0 +1,162 @@
+"""Reading and writing items: Scan and BatchWriteItem with back-off, partial batches and poison items handled.
+
+Every answer falls into one class of fault (`wire.dynamodb.classify`): throttles and passing errors wait and go on,
+a refused batch is halved until the refused item stands alone, anything else ends the segment. The calls block, so
+each runs in a thread and the next page is read while the last one is being written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Iterator, Sequence
+
+from downstage.aws.http import JsonTransport
+from downstage.copying.batches import batches
+from downstage.copying.pacing import Backoff
+from downstage.domain.refs import SourceTable, TargetTable
+from downstage.errors import AwsError, CredentialsError, Unreachable
+from downstage.ports import Item, Page, Rejected
+from downstage.wire import dynamodb as wire
+
+
+class _Caller:
+    """Calls one operation until it is answered for good."""
+
+    def __init__(self, transport: JsonTransport, table: str, backoff: Backoff, dice: random.Random) -> None:
+        self._transport = transport
+        self._table = table
+        self._backoff = backoff
+        self._dice = dice
+
+    def waits(self) -> Iterator[float]:
+        """Fresh waits for one piece of work."""
+        return self._backoff.waits(self._dice)
+
+    async def call(self, operation: str, body: bytes) -> wire.Response:
+        """A 200, or the answer that refuses the request's content. Raises AwsError, CredentialsError, Unreachable."""
+        code = "no answer"
+        for wait in (*self.waits(), None):
+            try:
+                response = await asyncio.to_thread(self._transport.post, operation, body)
+            except Unreachable:
+                code = "no answer"
+            else:
+                if response.status == 200:
+                    return response
+                code = wire.fault_code(response)
+                fault = wire.classify(response)
+                if fault is wire.Fault.REJECTED:
+                    return response
+                if fault in (wire.Fault.FATAL, wire.Fault.EXPIRED):
+                    raise self._failure(operation, code, fault)
+            if wait is not None:
+                await asyncio.sleep(wait)
+        raise Unreachable(
+            f"{operation} on table {self._table} did not get through after many tries ({code}); "
+            "resume the run when AWS answers again",
+            code,
+        )
+
+    def _failure(self, operation: str, code: str, fault: wire.Fault) -> Exception:
+        if fault is wire.Fault.EXPIRED:
+            return CredentialsError(f"{operation} on table {self._table}: the credentials have expired; renew them")
+        return AwsError(f"{operation} on table {self._table}: AWS answered {code}", code)
+
+
+class ScanReader:
+    """Implements `ports.ItemReader` on a table. `consistent` costs twice the read capacity."""
+
+    def __init__(
+        self,
+        transport: JsonTransport,
+        table: SourceTable | TargetTable,
+        *,
+        consistent: bool = False,
+        backoff: Backoff | None = None,
+        dice: random.Random | None = None,
+    ) -> None:
+        self._table = table.name
+        self._consistent = consistent
+        self._caller = _Caller(transport, table.name, backoff or Backoff(), dice or random.Random())  # noqa: S311
+
+    async def pages(self, segment: int, total_segments: int, cursor: Item | None) -> AsyncIterator[Page]:
+        """Pages in order; one is read ahead."""
+        ahead: asyncio.Task[Page] | None = asyncio.create_task(self._page(segment, total_segments, cursor))
+        try:
+            while ahead is not None:
+                page = await ahead
+                following = page.cursor
+                ahead = (
+                    asyncio.create_task(self._page(segment, total_segments, following))
+                    if following is not None
+                    else None
+                )
+                yield page
+        finally:
+            if ahead is not None:
+                ahead.cancel()
+
+    async def _page(self, segment: int, total_segments: int, cursor: Item | None) -> Page:
+        body = wire.scan_body(self._table, segment, total_segments, cursor, consistent=self._consistent)
+        response = await self._caller.call("Scan", body)
+        if response.status != 200:
+            code = wire.fault_code(response)
+            raise AwsError(f"table {self._table} cannot be scanned: AWS answered {code}", code)
+        try:
+            return wire.parse_page(response.body)
+        except (ValueError, KeyError):
+            raise AwsError(f"table {self._table}: a page of the scan is not whole; resume the run") from None
+
+
+class BatchWriter:
+    """Implements `ports.ItemWriter` on a target table. At most `parallel` batches of one call are under way."""
+
+    def __init__(
+        self,
+        transport: JsonTransport,
+        table: TargetTable,
+        *,
+        parallel: int = 4,
+        backoff: Backoff | None = None,
+        dice: random.Random | None = None,
+    ) -> None:
+        self._table = table.name
+        self._parallel = asyncio.Semaphore(parallel)
+        self._caller = _Caller(transport, table.name, backoff or Backoff(), dice or random.Random())  # noqa: S311
+
+    async def put(self, items: Sequence[Item]) -> Sequence[Rejected]:
+        """Puts all items; the answer names those that DynamoDB refuses."""
+        answers = await asyncio.gather(*(self._batch(batch) for batch in batches(items)))
+        return [rejected for answer in answers for rejected in answer]
+
+    async def _batch(self, batch: list[Item]) -> list[Rejected]:
+        async with self._parallel:
+            return await self._put(batch)
+
+    async def _put(self, batch: list[Item]) -> list[Rejected]:
+        waits = self._caller.waits()
+        left = batch
+        while left:
+            response = await self._caller.call("BatchWriteItem", wire.batch_body(self._table, left))
+            if response.status != 200:
+                return await self._halves(left, response)
+            unprocessed = wire.parse_unprocessed(response.body, self._table)
+            if len(unprocessed) < len(left):
+                waits = self._caller.waits()
+            left = unprocessed
+            if left:
+                wait = next(waits, None)
+                if wait is None:
+                    raise Unreachable(
+                        f"table {self._table} takes no more items (throttled); raise its capacity, then resume the run"
+                    )
+                await asyncio.sleep(wait)
+        return []
+
+    async def _halves(self, batch: list[Item], response: wire.Response) -> list[Rejected]:
+        """A refused batch: the item that stands alone is the poison, the others go on."""
+        if len(batch) == 1:
+            return [Rejected(batch[0], wire.rejection_reason(response))]
+        middle = len(batch) // 2
+        return [*await self._put(batch[:middle]), *await self._put(batch[middle:])]

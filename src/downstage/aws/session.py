@@ -1,0 +1,161 @@
+"""One side's credentials and clients: profile, role and endpoint of one environment, and nothing of any other.
+
+Credentials from an assumed role renew themselves. Clients are made here only, with the same retry and time-out
+settings, and `calling` turns botocore's exceptions into ours: one line, without anything the service quoted.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import botocore.session
+from botocore import exceptions as faults
+from botocore.config import Config
+from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+
+from downstage.domain.environment import Caller, Environment
+from downstage.errors import AwsError, ConfigError, CredentialsError, DownstageError, NotFound, Unreachable
+
+if TYPE_CHECKING:
+    from botocore.credentials import Credentials, ReadOnlyCredentials
+
+_ABSENT = {
+    "ResourceNotFoundException",
+    "NoSuchBucket",
+    "NoSuchKey",
+    "404",
+    "ParameterNotFound",
+    "NoSuchEntity",
+}
+_CREDENTIALS = {
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+}
+
+
+class Session:
+    """Clients of one environment. Safe to share between threads; make a new one in each process."""
+
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
+        self._lock = threading.Lock()
+        self._clients: dict[tuple[str, str], Any] = {}
+        self._botocore = self._make_session()
+        self._boto3 = boto3.Session(botocore_session=self._botocore, region_name=environment.region)
+
+    def client(self, service: str, region: str | None = None) -> Any:
+        """A boto3 client, made once for each service and region."""
+        where = region or self.environment.region
+        with self._lock:
+            if (service, where) not in self._clients:
+                with calling(self.environment, f"open {service}"):
+                    self._clients[service, where] = self._boto3.client(
+                        service,  # type: ignore[call-overload]
+                        region_name=where,
+                        endpoint_url=self.environment.endpoint,
+                        config=_config(service, self.environment),
+                    )
+            return self._clients[service, where]
+
+    def credentials(self) -> ReadOnlyCredentials:
+        """Current credentials, renewed if they are about to expire. Raises CredentialsError."""
+        with calling(self.environment, "sign in"):
+            found = self._boto3.get_credentials()
+            if found is None:
+                raise _no_credentials(self.environment)
+            return found.get_frozen_credentials()
+
+    def caller(self) -> Caller:
+        """Who AWS says we are, asked anew."""
+        with calling(self.environment, "ask who we are"):
+            answer = self.client("sts").get_caller_identity()
+        return Caller(answer["Account"], answer["Arn"])
+
+    def _make_session(self) -> botocore.session.Session:
+        environment = self.environment
+        try:
+            session = botocore.session.Session(profile=environment.profile)
+            if environment.credentials_file:
+                session.set_config_variable("credentials_file", environment.credentials_file)
+            session.set_config_variable("region", environment.region)
+            if environment.role:
+                _assume(session, environment)
+        except faults.ProfileNotFound:
+            raise CredentialsError(
+                f"environment {environment.name}: there is no AWS profile '{environment.profile}'; "
+                "add it to the credentials file, or change 'profile' in the configuration"
+            ) from None
+        return session
+
+
+def _assume(session: botocore.session.Session, environment: Environment) -> None:
+    """Makes `session` act as the environment's role, on credentials that renew themselves."""
+    base: Credentials | None = session.get_credentials()
+    if base is None:
+        raise _no_credentials(environment)
+
+    def create_client(service: str, **settings: Any) -> Any:
+        settings.setdefault("region_name", environment.region)
+        return session.create_client(service, endpoint_url=environment.endpoint, **settings)
+
+    fetcher = AssumeRoleCredentialFetcher(
+        create_client, base, environment.role or "", extra_args={"RoleSessionName": "downstage"}
+    )
+    session._credentials = DeferredRefreshableCredentials(  # type: ignore[attr-defined]
+        refresh_using=fetcher.fetch_credentials, method="assume-role"
+    )
+
+
+def _config(service: str, environment: Environment) -> Config:
+    s3 = {"addressing_style": "path"} if environment.endpoint else {}
+    return Config(
+        retries={"mode": "standard", "total_max_attempts": 6},
+        connect_timeout=5,
+        read_timeout=60,
+        max_pool_connections=32,
+        user_agent_extra="downstage",
+        **({"s3": s3} if service == "s3" else {}),  # type: ignore[arg-type]
+    )
+
+
+@contextmanager
+def calling(environment: Environment, what: str) -> Iterator[None]:
+    """Runs a block that calls AWS; `what` completes the sentence "could not …" if it fails."""
+    where = f"environment {environment.name}: could not {what}"
+    try:
+        yield
+    except DownstageError:
+        raise
+    except faults.ClientError as error:
+        code = str(error.response.get("Error", {}).get("Code", "unknown"))
+        if code in _CREDENTIALS:
+            raise CredentialsError(f"{where}: AWS does not accept the credentials ({code}); renew them") from None
+        if code in _ABSENT:
+            raise NotFound(f"{where}: it does not exist ({code})", code) from None
+        raise AwsError(f"{where}: AWS answered {code}", code) from None
+    except (faults.NoCredentialsError, faults.PartialCredentialsError):
+        raise _no_credentials(environment) from None
+    except (faults.TokenRetrievalError, faults.SSOError):
+        raise CredentialsError(f"{where}: the SSO session has ended; run 'aws sso login'") from None
+    except (faults.EndpointConnectionError, faults.ConnectionError, faults.HTTPClientError):
+        at = environment.endpoint or f"AWS in {environment.region}"
+        raise Unreachable(f"{where}: {at} does not answer; check the endpoint and the network") from None
+    except faults.ParamValidationError:
+        raise ConfigError(f"{where}: a name or value in the configuration is not one that AWS accepts") from None
+    except faults.BotoCoreError as error:
+        raise AwsError(f"{where}: {type(error).__name__}", type(error).__name__) from None
+
+
+def _no_credentials(environment: Environment) -> CredentialsError:
+    return CredentialsError(
+        f"environment {environment.name}: no AWS credentials found; set 'profile' in the configuration, "
+        "or AWS_PROFILE or AWS_ACCESS_KEY_ID in the environment"
+    )

@@ -1,0 +1,153 @@
+"""THE loop: one segment of one table, read → mask → write → checkpoint, until the segment ends.
+
+A pure coroutine. It is handed everything it touches, so the same lines run in a test with fakes, in a local worker
+process, in a Spark executor and in AWS Glue. Its rules:
+
+* a page's checkpoint is saved only when every item of the page is acknowledged, quarantined or expired;
+* an item that cannot be masked is quarantined and never written;
+* the cursor is sealed before the journal sees it; what a redone page adds to the digest is added once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import orjson
+
+from downstage.errors import MaskingError
+from downstage.ports import Checkpoint, Item, ItemReader, ItemWriter, Page, Sealer
+from downstage.proof import digest
+
+Save = Callable[[Checkpoint], None]
+
+
+class Mask(Protocol):
+    """Masks one item, or raises MaskingError; `replaced` counts addresses."""
+
+    @property
+    def replaced(self) -> int: ...
+    def __call__(self, item: Item) -> Item: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CopyTask:
+    """What one segment's copy needs besides its parts.
+
+    `context` names run, task and table for sealing. `expired_before` is the instant (seconds since the epoch) below
+    which an item's `ttl_attribute` means expired; it is fixed in the plan and never moves with the clock.
+    """
+
+    context: str
+    key_names: tuple[str, ...]
+    ttl_attribute: str | None = None
+    expired_before: float | None = None
+
+
+@dataclass(slots=True)
+class _Counts:
+    read: int = 0
+    written: int = 0
+    expired: int = 0
+    quarantined: int = 0
+    addresses: int = 0
+
+    def as_dict(self) -> dict[str, int]:
+        return {
+            "read": self.read,
+            "written": self.written,
+            "expired": self.expired,
+            "quarantined": self.quarantined,
+            "addresses": self.addresses,
+        }
+
+
+async def copy_segment(
+    task: CopyTask,
+    checkpoint: Checkpoint,
+    *,
+    reader: ItemReader,
+    mask: Mask,
+    writer: ItemWriter,
+    sealer: Sealer,
+    save: Save,
+    quarantine: Callable[[Item, str], None],
+) -> Checkpoint:
+    """Copies what is left of the segment that `checkpoint` names; returns its last checkpoint, which is `done`.
+
+    `quarantine` is told the *source* item and a reason. Raises whatever reader, writer or `save` raise; the
+    segment can then be called again with its last saved checkpoint.
+    """
+    if checkpoint.done:
+        return checkpoint
+    context = f"{task.context}/{checkpoint.segment}/{checkpoint.total_segments}"
+    counts = _Counts(**checkpoint.counters)
+    total = checkpoint.digest
+    cursor = orjson.loads(sealer.open(checkpoint.cursor, context)) if checkpoint.cursor else None
+    pages: AsyncIterator[Page] = reader.pages(checkpoint.segment, checkpoint.total_segments, cursor)
+    async for page in pages:
+        before = mask.replaced
+        masked, left_out = _mask_page(task, page.items, mask)
+        expired = len(page.items) - len(masked) - len(left_out)
+        rejected = await writer.put([new for _, new in masked]) if masked else ()
+        refused = {_identity(task, rejection.item): rejection.reason for rejection in rejected}
+        for old, new in masked:
+            reason = refused.get(_identity(task, new)) if refused else None
+            if reason is None:
+                total = digest.add(total, digest.item_digest(new))
+                counts.written += 1
+            else:
+                left_out.append((old, reason))
+        for old, reason in left_out:
+            quarantine(old, reason)
+        counts.read += len(page.items)
+        counts.quarantined += len(left_out)
+        counts.expired += expired
+        counts.addresses += mask.replaced - before
+        checkpoint = Checkpoint(
+            segment=checkpoint.segment,
+            total_segments=checkpoint.total_segments,
+            cursor=sealer.seal(orjson.dumps(page.cursor), context) if page.cursor is not None else None,
+            done=page.cursor is None,
+            digest=total,
+            counters=counts.as_dict(),
+        )
+        save(checkpoint)
+    return checkpoint
+
+
+def _mask_page(
+    task: CopyTask, items: Sequence[Item], mask: Mask
+) -> tuple[list[tuple[Item, Item]], list[tuple[Item, str]]]:
+    """(source, masked) pairs to write, and (source, reason) of those that cannot be masked; expired ones in neither."""
+    masked: list[tuple[Item, Item]] = []
+    left_out: list[tuple[Item, str]] = []
+    taken: set[bytes] = set()
+    for item in items:
+        if _expired(task, item):
+            continue
+        try:
+            new = mask(item)
+        except MaskingError as error:
+            left_out.append((item, str(error)))
+            continue
+        identity = _identity(task, new)
+        if identity in taken:
+            left_out.append((item, "another item of the page has the same key after masking"))
+            continue
+        taken.add(identity)
+        masked.append((item, new))
+    return masked, left_out
+
+
+def _identity(task: CopyTask, item: Item) -> bytes:
+    return orjson.dumps([item.get(name) for name in task.key_names])
+
+
+def _expired(task: CopyTask, item: Item) -> bool:
+    """Whether the item is expired. One without the attribute, or with a non-number in it, is not."""
+    if task.ttl_attribute is None or task.expired_before is None:
+        return False
+    number = item.get(task.ttl_attribute, {}).get("N")
+    return number is not None and float(number) < task.expired_before

@@ -1,0 +1,273 @@
+"""What a run achieved, in numbers. The report is made from this and from nothing else.
+
+No field can hold item data: counts, digests as hex, names of tables, buckets and indexes, paths, keyed
+hashes. The verdict is derived here and nowhere else, from a list of objections that also words it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class StepState(StrEnum):
+    """Where one step stands."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+class Result(StrEnum):
+    """What the whole run may claim.
+
+    `proven`: everything was copied and the proof holds. `incomplete`: not contradicted, but something was
+    left out or not verified. `failed`: a step failed, the proof does not hold, or personal data was found.
+    """
+
+    PROVEN = "proven"
+    INCOMPLETE = "incomplete"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutcome:
+    """One step: its state, how long it took, and in one line what it did (or why it failed)."""
+
+    name: str
+    state: StepState
+    seconds: float = 0.0
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TableOutcome:
+    """One table: items read, written, expired (not copied), quarantined, found in the target; both digests.
+
+    Digests are 32 hex digits, or empty where that side was not (or not wholly) read. `read_from` and
+    `read_to` are ISO 8601 instants in UTC. `addresses` counts the addresses that were replaced.
+    """
+
+    source: str
+    target: str
+    read: int = 0
+    written: int = 0
+    expired: int = 0
+    quarantined: int = 0
+    addresses: int = 0
+    in_target: int | None = None
+    complete: bool = False
+    digest_written: str = ""
+    digest_target: str = ""
+    read_from: str = ""
+    read_to: str = ""
+
+    @property
+    def proven(self) -> bool:
+        """All segments ended, every item is accounted for, and the target's digest is the one written."""
+        return (
+            self.complete
+            and self.quarantined == 0
+            and self.read == self.written + self.expired + self.quarantined
+            and self.in_target == self.written
+            and self.digest_written != ""
+            and self.digest_written == self.digest_target
+        )
+
+    @property
+    def contradicted(self) -> bool:
+        """Both sides were wholly read and do not agree, or items that were read are not accounted for."""
+        compared = self.digest_written != "" and self.digest_target != ""
+        differs = self.digest_written != self.digest_target or self.in_target != self.written
+        lost = self.read != self.written + self.expired + self.quarantined
+        return (compared and differs) or (self.complete and lost)
+
+
+@dataclass(frozen=True, slots=True)
+class BucketOutcome:
+    """One bucket: what the sync did, and what a fresh comparison of both listings found still to do.
+
+    That is `differing`, None until the comparison was made; a `skipped` object is not counted in it.
+    """
+
+    source: str
+    target: str
+    copied: int = 0
+    deleted: int = 0
+    unchanged: int = 0
+    skipped: int = 0
+    bytes_copied: int = 0
+    differing: int | None = None
+    skipped_reasons: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def proven(self) -> bool:
+        """A fresh comparison was made and found nothing to do, and nothing was skipped."""
+        return self.differing == 0 and self.skipped == 0
+
+    @property
+    def contradicted(self) -> bool:
+        """A fresh comparison was made and found objects still to copy or delete."""
+        return bool(self.differing)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexOutcome:
+    """One search index: documents that must be there, documents found, and whether the ids are the same."""
+
+    index: str
+    expected: int
+    found: int
+    same_ids: bool = False
+
+    @property
+    def proven(self) -> bool:
+        """Exactly the expected ids are there."""
+        return self.same_ids and self.expected == self.found
+
+
+@dataclass(frozen=True, slots=True)
+class LeakPlace:
+    """Where an address was found that is neither kept nor a pseudonym of ours: never the address itself."""
+
+    where: str
+    path: str
+    layers: tuple[str, ...]
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeakOutcome:
+    """The leak scan: how much was looked at, how many findings there are, and the first few of them."""
+
+    scanned_items: int = 0
+    scanned_keys: int = 0
+    scanned_documents: int = 0
+    found: int = 0
+    places: tuple[LeakPlace, ...] = ()
+
+    @property
+    def scanned(self) -> int:
+        """Everything looked at."""
+        return self.scanned_items + self.scanned_keys + self.scanned_documents
+
+
+@dataclass(frozen=True, slots=True)
+class MaskingOutcome:
+    """What the masking was: enough to compare two runs, nothing to undo it. `key_check` is not the key."""
+
+    sink: str
+    algorithm: str
+    key_check: str
+    keep_domains: int = 0
+    keep_addresses: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """One thing that speaks against `proven`: what it makes of the result and exit code, in one line why."""
+
+    exit_code: int
+    result: Result
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshOutcome:
+    """One run, from first step to last.
+
+    `proven` asks for: every step done (one for which the configuration has nothing is done, or not listed;
+    one skipped on request is not), every table, bucket and index proven, and a leak scan that found none.
+    """
+
+    run_id: str
+    environment: str
+    source: str
+    target_account: str
+    source_account: str
+    started: str
+    ended: str
+    steps: tuple[StepOutcome, ...]
+    tables: tuple[TableOutcome, ...] = ()
+    buckets: tuple[BucketOutcome, ...] = ()
+    search: tuple[IndexOutcome, ...] = ()
+    leaks: LeakOutcome = field(default_factory=LeakOutcome)
+    masking: MaskingOutcome | None = None
+    consumers: str = ""
+
+    @property
+    def objections(self) -> tuple[Objection, ...]:
+        """Everything that speaks against `proven`, gravest first; none means proven."""
+        return tuple(_objections(self))
+
+    @property
+    def result(self) -> Result:
+        """The one word that stands on top of the report: what the gravest objection leaves of the claim."""
+        return next((objection.result for objection in self.objections), Result.PROVEN)
+
+    @property
+    def exit_code(self) -> int:
+        """The honest exit code: 0 only if proven, else that of the gravest objection.
+
+        5 personal data found, before 4 the proof is contradicted, before 1 failed or not finished, before 6:
+        all steps ended and nothing is contradicted, but something was left out or not verified. A run that
+        did not finish is never 6, whatever it has quarantined so far.
+        """
+        return next((objection.exit_code for objection in self.objections), 0)
+
+
+def _objections(run: RefreshOutcome) -> Iterator[Objection]:
+    """The rules of the verdict, in the order of their gravity."""
+    unfinished = [step for step in run.steps if step.state in (StepState.PENDING, StepState.RUNNING)]
+
+    if run.leaks.found:
+        found = _counted(run.leaks.found, "address")
+        text = f"{found} found in the target: neither kept nor a pseudonym of ours."
+        yield Objection(5, Result.FAILED, text)
+
+    for table in run.tables:
+        if table.contradicted:
+            yield Objection(4, Result.FAILED, f"Table {table.target} does not hold what was written to it.")
+    for bucket in run.buckets:
+        if bucket.contradicted:
+            text = f"Bucket {bucket.target} still differs in {_counted(bucket.differing or 0, 'object')}."
+            yield Objection(4, Result.FAILED, text)
+    for index in run.search:
+        if not index.proven and not unfinished:  # an index that is still filling contradicts nothing
+            yield Objection(4, Result.FAILED, f"Index {index.index} does not hold the expected documents.")
+
+    for step in run.steps:
+        if step.state is StepState.FAILED:
+            text = f"Step {step.name} failed: {step.detail or 'no reason was recorded.'}"
+            yield Objection(1, Result.FAILED, text)
+    if unfinished:
+        text = f"The run has not finished; to do: {', '.join(step.name for step in unfinished)}."
+        yield Objection(1, Result.INCOMPLETE, text)
+
+    for table in run.tables:
+        if table.quarantined:
+            text = f"{_counted(table.quarantined, 'item')} of {table.source} quarantined: not in the target."
+            yield Objection(6, Result.INCOMPLETE, text)
+        elif not table.proven and not table.contradicted:
+            yield Objection(6, Result.INCOMPLETE, f"Table {table.target} was not fully copied and verified.")
+    for bucket in run.buckets:
+        if bucket.skipped:
+            text = f"{_counted(bucket.skipped, 'object')} of {bucket.source} skipped."
+            yield Objection(6, Result.INCOMPLETE, text)
+        elif not bucket.proven and not bucket.contradicted:
+            yield Objection(6, Result.INCOMPLETE, f"Bucket {bucket.target} was not verified.")
+    for step in run.steps:
+        if step.state is StepState.SKIPPED:
+            yield Objection(6, Result.INCOMPLETE, f"Step {step.name} was skipped.")
+    if not run.steps or not (run.tables or run.buckets):
+        yield Objection(6, Result.INCOMPLETE, "Nothing was copied, so there is nothing to prove.")
+    elif not run.leaks.scanned:
+        yield Objection(6, Result.INCOMPLETE, "The target was not scanned for addresses.")
+
+
+def _counted(number: int, noun: str) -> str:
+    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"

@@ -1,0 +1,1 @@
+"""Who carries a workflow through: the implementations of `ports.Durable`."""

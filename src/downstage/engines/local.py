@@ -1,0 +1,87 @@
+"""The local engine: lanes over spawned worker processes of this machine.
+
+A worker that dies (killed, out of memory) takes its pool with it; the lanes that had not ended are run again in a new
+pool, where each goes on from its checkpoints. A lane's own error is not retried: it is raised, after the lanes that
+have not begun are dropped. Spawn, not fork: a child inherits no lock, socket or key. A worker ends with its parent,
+even when that was killed: nothing writes to a table that no run is watching.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import connection
+
+from downstage.errors import DownstageError
+from downstage.ports import Lane
+
+_POOLS = 4
+
+
+class LocalEngine:
+    """Implements `ports.Engine` with `workers` processes."""
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+
+    def run(self, work: Callable[[Lane], None], lanes: Sequence[Lane]) -> Iterator[Lane]:
+        """Lanes as they end. Raises DownstageError if workers keep dying."""
+        left = list(lanes)
+        for _ in range(_POOLS):
+            if not left:
+                return
+            for lane in self._one_pool(work, left):
+                left.remove(lane)
+                yield lane
+        if left:
+            raise DownstageError(
+                f"worker processes died {_POOLS} times (out of memory?): lower engine.workers, then resume the run"
+            )
+
+    def _one_pool(self, work: Callable[[Lane], None], lanes: Sequence[Lane]) -> Iterator[Lane]:
+        """Lanes that end before the pool breaks; ends quietly when it does."""
+        pool = ProcessPoolExecutor(
+            min(self._workers, len(lanes)),
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_end_with_parent,
+        )
+        try:
+            waiting: dict[Future[None], Lane] = {pool.submit(work, lane): lane for lane in lanes}
+            while waiting:
+                ended, _ = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in ended:
+                    lane = waiting.pop(future)
+                    future.result()
+                    yield lane
+        except BrokenProcessPool:
+            return
+        finally:
+            _stop(pool)
+
+
+def _stop(pool: ProcessPoolExecutor) -> None:
+    """Ends the pool now: what has not begun is dropped, what runs is terminated (its checkpoints stand)."""
+    workers = list((getattr(pool, "_processes", None) or {}).values())
+    pool.shutdown(wait=False, cancel_futures=True)
+    for worker in workers:
+        worker.terminate()
+    for worker in workers:
+        worker.join()
+
+
+def _end_with_parent() -> None:
+    """Runs in each worker: a thread that ends the process as soon as the parent is gone."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    sentinel = parent.sentinel
+
+    def watch() -> None:
+        connection.wait([sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, name="end-with-parent", daemon=True).start()

@@ -1,0 +1,118 @@
+"""Every error that Downstage raises on purpose, with its exit code and whether trying again can help.
+
+    DownstageError                 1  failed
+    ├── UsageError                 2  the command line is wrong
+    │   └── ConfigError            2  the configuration is wrong (file, line)
+    ├── CredentialsError           2  no usable credentials for one side
+    ├── GuardRefused               3  the step would have hurt something: nothing was written
+    ├── VerificationFailed         4  the target is not what was written
+    ├── LeakFound                  5  personal data stands in the target
+    ├── Incomplete                 6  finished, but items or objects were left out
+    ├── TimeBoxReached            75  stopped in time, call again
+    ├── AwsError                   1  AWS said no, or could not be reached
+    │   ├── NotFound               1  a named resource does not exist
+    │   └── Unreachable            1  the endpoint does not answer          (retry later)
+    ├── MaskingError               1  an item could not be masked: it is never passed on
+    ├── JournalError               1  the journal cannot be read or is not this run's
+    ├── RunConflict                3  the table, or the run, belongs to another run
+    └── SandboxError               1  the sandbox did not start
+
+The module imports nothing, so that every layer may raise these and `--help` stays fast. A message says what
+happened, why, and what to do, in one line and without item data. All are picklable: worker processes raise them.
+"""
+
+from __future__ import annotations
+
+
+class DownstageError(Exception):
+    """The root. `str(error)` is the one line that the user reads.
+
+    `exit_code` is the process's exit code. `retryable` says whether the same call may succeed later unchanged.
+    """
+
+    exit_code: int = 1
+    retryable: bool = False
+
+
+class UsageError(DownstageError):
+    """The command line asks for something that cannot be."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """The configuration is missing or malformed; the message starts with file and line where there is one."""
+
+
+class CredentialsError(DownstageError):
+    """No usable AWS credentials for one side."""
+
+    exit_code = 2
+
+
+class GuardRefused(DownstageError):
+    """A guard stood before a write or delete and refused it; nothing was written."""
+
+    exit_code = 3
+
+
+class RunConflict(GuardRefused):
+    """The target, or the run, belongs to another run."""
+
+
+class VerificationFailed(DownstageError):
+    """The target does not hold what was written."""
+
+    exit_code = 4
+
+
+class LeakFound(DownstageError):
+    """Personal data stands in the target."""
+
+    exit_code = 5
+
+
+class Incomplete(DownstageError):
+    """The run ended, but items or objects were quarantined or skipped."""
+
+    exit_code = 6
+
+
+class TimeBoxReached(DownstageError):
+    """The time-box ended; the same call goes on where this one stopped."""
+
+    exit_code = 75
+    retryable = True
+
+
+class AwsError(DownstageError):
+    """AWS refused a call. `code` is the service's error code, for example `AccessDeniedException`."""
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message, code)
+        self.code = code
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class NotFound(AwsError):
+    """A named resource does not exist."""
+
+
+class Unreachable(AwsError):
+    """The endpoint does not answer."""
+
+    retryable = True
+
+
+class MaskingError(DownstageError):
+    """An item could not be masked; it must not be written."""
+
+
+class JournalError(DownstageError):
+    """The journal cannot be read, or does not fit the run."""
+
+
+class SandboxError(DownstageError):
+    """The sandbox could not be started or stopped."""

@@ -1,0 +1,1 @@
+"""Where a run's progress lives: the implementations of `ports.Journal`."""

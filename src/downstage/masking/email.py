@@ -1,0 +1,113 @@
+"""An address becomes a pseudonym: canonicalise, look at the keep list, recognise our own, or make a token.
+
+Canonical form (`email/v1`, frozen): NFC, lower case, host as IDNA 2008 A-labels, quotes dropped where they quote
+nothing. It decides who is the same person; the exact spelling decides only the letter case of the pseudonym.
+Plus-tags and dots are not folded: `a+x@` and `a@` may be two accounts.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+import idna
+
+from downstage.errors import ConfigError
+from downstage.masking.address import AT_SIGNS
+from downstage.masking.keys import MaskKey
+from downstage.masking.tokens import LENGTH, Tokens
+
+ALGORITHM = "email/v1 hmac-sha-256"
+LONGEST_LOCAL = 64
+LONGEST_ADDRESS = 254
+_AT = re.compile(f"[{AT_SIGNS}]")
+_DOT_ATOM = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*")
+
+
+class EmailPseudonyms:
+    """Pseudonyms of one environment.
+
+    `sink` is a template with one `{token}`, for example `u-{token}@test.example.com`. `keep_domains` and
+    `keep_addresses` are exact; what they name stays as it is. Raises ConfigError if the sink cannot hold a token.
+    """
+
+    def __init__(
+        self,
+        key: MaskKey,
+        environment: str,
+        sink: str,
+        keep_domains: Iterable[str] = (),
+        keep_addresses: Iterable[str] = (),
+    ) -> None:
+        self._tokens = Tokens(key, environment)
+        self._before, found, self._after = sink.partition("{token}")
+        sample = f"{self._before}{'a' * LENGTH}{self._after}"
+        local, at, _ = sample.partition("@")
+        if not found or not at or len(local) > LONGEST_LOCAL or len(sample) > LONGEST_ADDRESS:
+            raise ConfigError(
+                f"masking.sink: {{token}} stands for {LENGTH} letters; with them the address must have an '@', "
+                f"at most {LONGEST_LOCAL} characters before it and {LONGEST_ADDRESS} in all"
+            )
+        self._ours = re.compile(
+            re.escape(self._before) + f"([A-Za-z]{{{LENGTH}}})" + re.escape(self._after) + r"\Z",
+            re.IGNORECASE,
+        )
+        self._length = len(sample)
+        self._keep_domains = frozenset(canonical_host(domain) for domain in keep_domains)
+        self._keep_addresses = frozenset(canonical(address) for address in keep_addresses)
+
+    def replace(self, address: str) -> str:
+        """The pseudonym of `address`, or `address` itself if it is kept or is a pseudonym of ours already."""
+        if self.is_pseudonym(address):
+            return address
+        name = canonical(address)
+        if name in self._keep_addresses or name.rpartition("@")[2] in self._keep_domains:
+            return address
+        return f"{self._before}{self._tokens.token(name, address)}{self._after}"
+
+    def is_pseudonym(self, address: str) -> bool:
+        """Whether `address` was made by us with this key: by its keyed check, not by its domain.
+
+        Characters before it do not matter: an escape such as `\\n` in front of a pseudonym looks like part of it.
+        """
+        match = self._ours.match(address, max(0, len(address) - self._length))
+        return match is not None and self._tokens.is_ours(match.group(1))
+
+    def allowed(self, address: str) -> bool:
+        """Whether `address` may stand in the target: kept, or a pseudonym of ours."""
+        return self.replace(address) == address
+
+    def fingerprint(self, value: str) -> str:
+        """A keyed hash that names a value in reports."""
+        return self._tokens.fingerprint(canonical(value) if "@" in value else value)
+
+
+def canonical(address: str) -> str:
+    """The form by which two spellings of one address are one person."""
+    separator = None
+    for separator in _AT.finditer(address):  # noqa: B007  the last one divides
+        pass
+    if separator is None:
+        return _fold(address)
+    local, host = address[: separator.start()], address[separator.end() :]
+    if len(local) > 2 and local[0] == local[-1] == '"' and _DOT_ATOM.fullmatch(local[1:-1]):
+        local = local[1:-1]
+    return f"{_fold(local)}@{canonical_host(host)}"
+
+
+def canonical_host(host: str) -> str:
+    """A host as lower-case A-labels; as it is, folded, where IDNA 2008 does not know it."""
+    host = _fold(host.rstrip("."))
+    if host.isascii():
+        return host
+    try:
+        return idna.encode(host, uts46=True, transitional=False).decode("ascii")
+    except (idna.IDNAError, UnicodeError):
+        return host
+
+
+def _fold(text: str) -> str:
+    if text.isascii():
+        return text.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).lower())

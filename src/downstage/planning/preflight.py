@@ -1,0 +1,96 @@
+"""Everything that would make a refresh fail later, found at once and before anything is touched.
+
+Each look is independent: one that fails becomes a problem in the list, and the next is made all the same, so that a
+person mends the configuration in one go. It only reads, with both sides' credentials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import islice
+
+from downstage.domain.environment import Environment
+from downstage.domain.plan import BucketPair, RefreshPlan
+from downstage.errors import ConfigError, DownstageError, NotFound
+from downstage.planning import guards
+from downstage.ports import Identity, ObjectStore, SearchDomains, StreamControl, TableAdmin
+
+
+def find_problems(
+    plan: RefreshPlan,
+    environments: Sequence[Environment],
+    *,
+    source_identity: Identity,
+    target_identity: Identity,
+    source_tables: TableAdmin,
+    target_tables: TableAdmin,
+    store: ObjectStore,
+    source_domains: SearchDomains,
+    target_domains: SearchDomains,
+    consumers: StreamControl | None,
+) -> list[DownstageError]:
+    """All problems, worst side first; an empty list means that nothing stands in the way."""
+    problems: list[DownstageError] = []
+
+    def look(check: Callable[[], None]) -> bool:
+        try:
+            check()
+        except DownstageError as error:
+            if str(error) not in map(str, problems):
+                problems.append(error)
+            return False
+        return True
+
+    look(lambda: guards.check_accounts(plan, environments))
+    source_there = look(lambda: guards.check_identity(plan.source, source_identity.caller(), environments))
+    target_there = look(lambda: guards.check_identity(plan.target, target_identity.caller(), environments))
+    if source_there:
+        for pair in plan.tables:
+            look(partial(_table, source_tables, pair.source.name))
+        if plan.search is not None and plan.search.source is not None:
+            look(partial(_domain, source_domains, plan.search.source.name))
+    if target_there:
+        look(lambda: check_wipe(plan, target_tables, target_domains))
+        for bucket in plan.buckets:
+            look(partial(_bucket, store, bucket))
+        if consumers is not None:
+            look(lambda: _consumers(plan, consumers))
+        if plan.deploy is None:
+            for pair in plan.tables:
+                look(partial(_table, target_tables, pair.target.name))
+    return problems
+
+
+def check_wipe(plan: RefreshPlan, tables: TableAdmin, domains: SearchDomains) -> None:
+    """No wipe pattern reaches flags, our own names, or what is read. Raises GuardRefused."""
+    if plan.wipe is None:
+        return
+    shared = plan.source.account == plan.target.account
+    read = [pair.source.name for pair in plan.tables] if shared else []
+    guards.check_wipe(tables.names(), plan.wipe.tables, flags_tables=plan.flags_tables, source_names=read)
+    read = [plan.search.source.name] if shared and plan.search is not None and plan.search.source is not None else []
+    guards.check_wipe(domains.names(), plan.wipe.domains, source_names=read, what="search domain")
+
+
+def _table(tables: TableAdmin, name: str) -> None:
+    tables.facts(name)
+
+
+def _domain(domains: SearchDomains, name: str) -> None:
+    if domains.description(name) is None:
+        raise NotFound(f"there is no search domain {name} in the source: correct search.from")
+
+
+def _bucket(store: ObjectStore, pair: BucketPair) -> None:
+    empty = not any(True for _ in islice(store.list(pair.source, None), 1))
+    guards.check_sync(pair, source_is_empty=empty, delete=pair.delete)
+    any(True for _ in islice(store.list(pair.target, None), 1))
+
+
+def _consumers(plan: RefreshPlan, consumers: StreamControl) -> None:
+    if not consumers.consumers([pair.target.name for pair in plan.tables]):
+        raise ConfigError(
+            "streams.functions: no event-source mapping of the target tables belongs to a function of that name; "
+            "correct the names, or remove 'streams'"
+        )

@@ -1,0 +1,1 @@
+"""Order-independent evidence that two sets of items are the same."""

@@ -1,0 +1,1 @@
+"""Protocol without I/O: bytes to send, bytes received, faults classified."""

@@ -1,0 +1,140 @@
+"""DynamoDB's JSON protocol for the two hot calls, Scan and BatchWriteItem: bodies out, pages in, faults classified.
+
+Items are typed JSON from the first byte to the last: no Decimal, no deserialiser, so types survive to the digit.
+Nothing here does I/O or logs; an error's text never quotes the service's message, which may quote an item.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import orjson
+
+from downstage.ports import Item, Page
+
+CONTENT_TYPE = "application/x-amz-json-1.0"
+TARGET = "DynamoDB_20120810."
+BATCH_ITEMS = 25
+
+
+class Fault(Enum):
+    """What an error response asks for."""
+
+    THROTTLE = "throttle"
+    RETRY = "retry"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    FATAL = "fatal"
+
+
+_FAULTS = {
+    "ProvisionedThroughputExceededException": Fault.THROTTLE,
+    "ThrottlingException": Fault.THROTTLE,
+    "RequestLimitExceeded": Fault.THROTTLE,
+    "LimitExceededException": Fault.THROTTLE,
+    "SlowDown": Fault.THROTTLE,
+    "InternalServerError": Fault.RETRY,
+    "InternalFailure": Fault.RETRY,
+    "ServiceUnavailable": Fault.RETRY,
+    "TransactionInProgressException": Fault.RETRY,
+    "ValidationException": Fault.REJECTED,
+    "ItemCollectionSizeLimitExceededException": Fault.REJECTED,
+    "ExpiredTokenException": Fault.EXPIRED,
+    "ExpiredToken": Fault.EXPIRED,
+    "RequestExpired": Fault.EXPIRED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One HTTP answer: `status` and the whole body."""
+
+    status: int
+    body: bytes
+
+
+def scan_body(
+    table: str,
+    segment: int,
+    total_segments: int,
+    cursor: Item | None,
+    *,
+    consistent: bool = False,
+    limit: int | None = None,
+) -> bytes:
+    """The body of one Scan of one segment, after `cursor`."""
+    body: dict[str, Any] = {
+        "TableName": table,
+        "Segment": segment,
+        "TotalSegments": total_segments,
+        "ReturnConsumedCapacity": "TOTAL",
+    }
+    if cursor is not None:
+        body["ExclusiveStartKey"] = cursor
+    if consistent:
+        body["ConsistentRead"] = True
+    if limit is not None:
+        body["Limit"] = limit
+    return orjson.dumps(body)
+
+
+def parse_page(body: bytes) -> Page:
+    """The page that a Scan answered. Raises ValueError if the answer is not whole."""
+    answer = orjson.loads(body)
+    items = answer["Items"]
+    if len(items) != answer["Count"]:
+        raise ValueError("a page holds another number of items than it says")
+    return Page(items, answer.get("LastEvaluatedKey"))
+
+
+def batch_body(table: str, items: Sequence[Item]) -> bytes:
+    """The body of a BatchWriteItem that puts `items` (at most 25)."""
+    return orjson.dumps({"RequestItems": {table: [{"PutRequest": {"Item": item}} for item in items]}})
+
+
+def parse_unprocessed(body: bytes, table: str) -> list[Item]:
+    """The items that a BatchWriteItem answered it did not take."""
+    answer = orjson.loads(body)
+    left = answer.get("UnprocessedItems") or {}
+    return [request["PutRequest"]["Item"] for request in left.get(table, [])]
+
+
+def fault_code(response: Response) -> str:
+    """The error's short name, such as `ValidationException`; `HTTP 503` if the body names none."""
+    try:
+        kind = orjson.loads(response.body).get("__type", "")
+    except (orjson.JSONDecodeError, AttributeError):
+        kind = ""
+    return kind.rpartition("#")[2] or f"HTTP {response.status}"
+
+
+def classify(response: Response) -> Fault:
+    """What to do about an error response."""
+    known = _FAULTS.get(fault_code(response))
+    if known is not None:
+        return known
+    return Fault.RETRY if response.status >= 500 else Fault.FATAL
+
+
+def rejection_reason(response: Response) -> str:
+    """Why an item was refused, in our words: the service's own may quote the item."""
+    try:
+        message = str(orjson.loads(response.body).get("message", "")).lower()
+    except (orjson.JSONDecodeError, AttributeError):
+        message = ""
+    for sign, reason in (
+        ("item size", "the item is larger than 400 KB"),
+        ("duplicate", "two items of one batch have the same key"),
+        ("empty string", "a key attribute is empty"),
+        ("missing the key", "a key attribute is missing"),
+        ("type mismatch", "a key attribute has the wrong type"),
+        ("nesting", "the item is nested too deeply"),
+        ("number", "a number is out of range"),
+        ("size of", "a key attribute is too long"),
+    ):
+        if sign in message:
+            return reason
+    return "DynamoDB refuses the item"

@@ -1,0 +1,98 @@
+"""Steps before any data moves: preflight, flags, wipe, deploy, consumers off.
+
+Each looks, records what it is going to do, does it, and looks again. Each may be run again at any point.
+"""
+
+from __future__ import annotations
+
+from downstage.domain.plan import ItemFlag
+from downstage.errors import ConfigError, GuardRefused, UsageError, VerificationFailed
+from downstage.planning import guards
+from downstage.planning.preflight import check_wipe, find_problems
+from downstage.workflow.parts import Parts, Step
+
+
+def preflight(parts: Parts, _step: Step) -> str:
+    """Looks for everything that would make the refresh fail later; touches nothing. Raises with *all* problems."""
+    problems = find_problems(
+        parts.plan,
+        parts.environments,
+        source_identity=parts.source_identity,
+        target_identity=parts.target_identity,
+        source_tables=parts.source_tables,
+        target_tables=parts.target_tables,
+        store=parts.store,
+        source_domains=parts.source_domains,
+        target_domains=parts.target_domains,
+        consumers=parts.consumers,
+    )
+    if problems:
+        worst = max(problems, key=lambda problem: (isinstance(problem, GuardRefused), isinstance(problem, UsageError)))
+        raise type(worst)("\n".join(str(problem) for problem in problems))
+    return "nothing stands in the way"
+
+
+def flags(parts: Parts, step: Step) -> str:
+    """Writes every flag, reads each back consistently and compares."""
+    parts.guard()
+    step.intent(lambda: {"flags": [flag.label for flag in parts.plan.flags]})
+    for flag in parts.plan.flags:
+        parts.flags.write(flag)
+        wanted = dict(flag.values) if isinstance(flag, ItemFlag) else flag.value
+        if parts.flags.read(flag) != wanted:
+            raise VerificationFailed(
+                f"the flag {flag.label} was written but reads otherwise: look for who else sets it"
+            )
+    return f"{len(parts.plan.flags)} set and read back"
+
+
+def wipe(parts: Parts, step: Step) -> str:
+    """Empties the indices, deletes the tables and domains that the patterns name, and waits until each is gone."""
+    if parts.plan.wipe is None:
+        return "nothing configured"
+    plan = parts.plan.wipe
+    parts.guard()
+    check_wipe(parts.plan, parts.target_tables, parts.target_domains)
+    intent = step.intent(
+        lambda: {
+            "tables": list(guards.resolve_patterns(plan.tables, parts.target_tables.names())),
+            "domains": list(guards.resolve_patterns(plan.domains, parts.target_domains.names())),
+        }
+    )
+    for domain in intent["domains"]:
+        if parts.target_domains.description(domain) is not None:
+            documents = parts.target_domains.index(domain)
+            for index in documents.indices():
+                documents.delete(index)
+            parts.target_domains.delete(domain)
+    for table in intent["tables"]:
+        parts.target_tables.delete(table)
+    return f"{len(intent['tables'])} tables and {len(intent['domains'])} search domains deleted"
+
+
+def deploy(parts: Parts, step: Step) -> str:
+    """Has the deployer make the tables and domains, and checks that the tables are there and are empty."""
+    if parts.deployer is None:
+        return "nothing configured"
+    parts.guard()
+    intent = step.intent(parts.deployer.intent)
+    detail = parts.deployer.deploy(intent)
+    for pair in parts.plan.tables:
+        parts.target_tables.facts(pair.target.name)
+    return detail
+
+
+def consumers_off(parts: Parts, step: Step) -> str:
+    """Disables the consumers of the target tables' streams; the streams stay on and keep the records."""
+    if parts.consumers is None:
+        return "nothing configured"
+    parts.guard()
+    found = parts.consumers.consumers([pair.target.name for pair in parts.plan.tables])
+    if not found:
+        raise ConfigError(
+            "streams.functions: no consumer of the target tables matches; correct the names, or remove 'streams'"
+        )
+    step.intent(lambda: {"enabled": sorted(consumer.function for consumer in found if consumer.enabled)})
+    for consumer in found:
+        parts.consumers.switch(consumer, on=False)
+    return f"{len(found)} off"

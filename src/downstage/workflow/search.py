@@ -1,0 +1,113 @@
+"""Steps at the end: consumers on, wait until the indexes hold what they must, verify them by id and for leaks."""
+
+from __future__ import annotations
+
+from downstage.domain.events import Progress
+from downstage.domain.outcome import LeakPlace
+from downstage.domain.plan import SearchPlan
+from downstage.errors import AwsError, JournalError, LeakFound, VerificationFailed
+from downstage.verify.compare import ID_MODULUS, Expected, expected_documents, id_digest
+from downstage.workflow.parts import Parts, Step
+from downstage.workflow.tables import record_leak
+
+_POLL = 0.5
+
+
+def consumers_on(parts: Parts, step: Step) -> str:
+    """Enables every configured consumer and waits for its real state."""
+    if parts.consumers is None:
+        return "nothing configured"
+    parts.guard()
+    found = parts.consumers.consumers([pair.target.name for pair in parts.plan.tables])
+    step.intent(lambda: {"consumers": sorted(consumer.function for consumer in found)})
+    for consumer in found:
+        current = parts.target_tables.facts(consumer.table).stream_arn
+        if consumer.stream_arn != current:
+            raise AwsError(
+                f"the consumer {consumer.function} listens to a stream of table {consumer.table} that is gone: it "
+                "would deliver nothing; deploy it again on the table's stream, then resume the run"
+            )
+    for consumer in found:
+        parts.consumers.switch(consumer, on=True)
+    return f"{len(found)} on"
+
+
+def index(parts: Parts, step: Step) -> str:
+    """Waits until every index holds as many documents as it must; gives up when nothing moves for `patience`."""
+    if parts.plan.search is None:
+        return "nothing configured"
+    wanted = expectations(parts, parts.plan.search)
+    step.intent(lambda: {name: expected.count for name, expected in wanted.items()})
+    documents = parts.target_domains.index(parts.plan.search.target.name)
+    counts: dict[str, int] = {}
+    moved = parts.clock.monotonic()
+    while True:
+        now = {name: documents.count(name) for name in wanted}
+        for name, expected in wanted.items():
+            parts.emit(Progress("index", name, now[name], expected.count, "documents"))
+        if all(now[name] >= expected.count for name, expected in wanted.items()):
+            break
+        if now != counts:
+            counts, moved = now, parts.clock.monotonic()
+        elif parts.clock.monotonic() - moved > parts.plan.search.patience:
+            missing = ", ".join(
+                f"{name} {now[name]:,} of {e.count:,}" for name, e in wanted.items() if now[name] < e.count
+            )
+            raise VerificationFailed(
+                f"no document arrived for {parts.plan.search.patience:.0f} s ({missing}): look at the consumer's log, "
+                "then resume the run"
+            )
+        parts.clock.sleep(_POLL)
+    return f"{sum(now.values()):,} documents in {len(wanted)} indexes"
+
+
+def verify_index(parts: Parts, step: Step) -> str:
+    """Reads every document of the target domain: are the ids the expected ids, and is no address left in any?"""
+    if parts.plan.search is None:
+        return "nothing configured"
+    search = parts.plan.search
+    wanted = expectations(parts, search)
+    documents = parts.target_domains.index(search.target.name)
+    step.intent(lambda: {"domain": search.target.name})
+    results: dict[str, dict[str, object]] = {}
+    leaks = scanned = 0
+    for name in sorted({*wanted, *documents.indices()}):
+        found = ids = 0
+        for document_id, source in documents.documents(name):
+            found += 1
+            ids = (ids + id_digest(document_id)) % ID_MODULUS
+            for finding in [*parts.scanner.scan_text(document_id, "_id"), *parts.scanner.scan_document(source)]:
+                leaks += 1
+                place = LeakPlace(name, finding.path, finding.layers, finding.fingerprint)
+                record_leak(parts, f"verify/{name}", place)
+        scanned += found
+        expected = wanted.get(name)
+        if expected is not None:
+            same = found == expected.count and ids == expected.ids
+            results[name] = {"expected": expected.count, "found": found, "same_ids": same}
+    step.result(indexes=results, documents=scanned, leaks=leaks)
+    if leaks:
+        raise LeakFound(f"{leaks:,} addresses stand in the search indexes; see the report for the places")
+    wrong = [name for name, result in results.items() if not result["same_ids"]]
+    if wrong:
+        raise VerificationFailed(
+            f"index {', '.join(wrong)} does not hold exactly the documents it must; see the report for the numbers"
+        )
+    return f"{scanned:,} documents by id, no address in them"
+
+
+def expectations(parts: Parts, search: SearchPlan) -> dict[str, Expected]:
+    """What each index must hold, from the verified target tables. Raises JournalError before those are verified."""
+    checkpoints = [
+        checkpoint
+        for pair in parts.plan.tables
+        for checkpoint in parts.journal.checkpoints(verified_run(parts), f"verify/{pair.target.name}")
+    ]
+    if not checkpoints:
+        raise JournalError("what the indexes must hold is known only after 'verify-tables': run that step first")
+    return {wanted.index: expected_documents(checkpoints, wanted.index) for wanted in search.expectations}
+
+
+def verified_run(parts: Parts) -> str:
+    """The run whose verified tables say what to expect: this one, unless `index` was called alone."""
+    return str(parts.run.settings.get("verified_run") or parts.run.run_id)
