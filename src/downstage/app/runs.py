@@ -43,9 +43,34 @@ REPORTS = "reports"
 class Finished:
     """A run that has ended: what it achieved, where its report is, and the error that ended it, if one did."""
 
+    kind: str
     outcome: RefreshOutcome
     report: Path
     error: DownstageError | None
+
+    @property
+    def exit_code(self) -> int:
+        """The process's exit code. A single step claims no proof: only what it left out or found counts."""
+        if self.error is not None:
+            return self.error.exit_code
+        outcome = self.outcome
+        if self.kind == "refresh" or outcome.exit_code in (4, 5):
+            return outcome.exit_code
+        left_out = any(table.quarantined for table in outcome.tables) or any(b.skipped for b in outcome.buckets)
+        return 6 if left_out else 0
+
+
+def choose_steps(only: Sequence[str], skip: Sequence[str]) -> tuple[str, ...]:
+    """The steps of a refresh that are asked for. Raises UsageError for a name that is no step."""
+    for name in (*only, *skip):
+        if name not in STEPS:
+            raise UsageError(f"there is no step '{name}': the steps are {', '.join(STEPS)}")
+    if only and skip:
+        raise UsageError("name steps with --only or with --skip, not with both")
+    chosen = tuple(name for name in STEPS if (name in only if only else name not in skip))
+    if not chosen:
+        raise UsageError("no step is left to run")
+    return chosen
 
 
 class Project:
@@ -124,6 +149,14 @@ class Project:
                 return run
         raise JournalError("there is no refresh here yet: start one with 'downstage refresh ENV'")
 
+    def runs(self) -> list[tuple[RunRecord, str]]:
+        """Every run, oldest first, and in what state it is."""
+        return [(run, self.state_of(run)) for run in self.journal().runs()]
+
+    def state_of(self, run: RunRecord) -> str:
+        """The run's state: one that the journal says is running, but that no process holds, was cut off."""
+        return "cut off" if run.state == "running" and not self._held(run.environment) else run.state
+
     def outcome(self, run: RunRecord) -> RefreshOutcome:
         """What a run has achieved so far."""
         return outcome_of(self.journal(), run, STEPS)
@@ -146,9 +179,9 @@ class Project:
             journal.end_run(run.run_id, run.epoch, state, ended)
         outcome = outcome_of(journal, replace(run, ended=ended, state=state), STEPS)
         report = self._write_report(outcome)
-        code = error.exit_code if error is not None else outcome.exit_code
-        events.emit(RunFinished(run.run_id, outcome.result.value, code))
-        return Finished(outcome, report, error)
+        finished = Finished(run.kind, outcome, report, error)
+        events.emit(RunFinished(run.run_id, outcome.result.value, finished.exit_code))
+        return finished
 
     def _write_report(self, outcome: RefreshOutcome) -> Path:
         """The three forms of the report; gives the HTML's path."""
@@ -186,6 +219,13 @@ class Project:
             if run.environment == environment and record is not None and record.state == "done":
                 return {setting: run.run_id}
         raise JournalError(f"no run of {environment} has done '{step}' yet: 'downstage {kind}' has nothing to go by")
+
+    def _held(self, environment: str) -> bool:
+        try:
+            with self._exclusive(environment):
+                return False
+        except RunConflict:
+            return True
 
     @contextmanager
     def _exclusive(self, environment: str) -> Iterator[None]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -47,7 +48,7 @@ class LocalEngine:
         pool = ProcessPoolExecutor(
             min(self._workers, len(lanes)),
             mp_context=multiprocessing.get_context("spawn"),
-            initializer=_end_with_parent,
+            initializer=_prepare_worker,
         )
         try:
             waiting: dict[Future[None], Lane] = {pool.submit(work, lane): lane for lane in lanes}
@@ -73,8 +74,9 @@ def _stop(pool: ProcessPoolExecutor) -> None:
         worker.join()
 
 
-def _end_with_parent() -> None:
-    """Runs in each worker: a thread that ends the process as soon as the parent is gone."""
+def _prepare_worker() -> None:
+    """Runs in each worker first: Ctrl-C is the parent's to handle, and the worker ends as soon as the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is None:
         return

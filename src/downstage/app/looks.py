@@ -1,0 +1,115 @@
+"""Looking without touching: what would go wrong, what a refresh would do, who consumes the streams."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from downstage.app.runs import Project
+from downstage.app.wiring import Sides
+from downstage.aws.opensearch import DomainControl
+from downstage.aws.s3 import Buckets
+from downstage.aws.streams import MappingControl
+from downstage.aws.tables import TableControl
+from downstage.errors import DownstageError, NotFound
+from downstage.planning import guards
+from downstage.planning.preflight import find_problems
+from downstage.ports import Consumer
+
+_COUNTED = 10_000
+
+
+def problems(project: Project, environment: str) -> list[DownstageError]:
+    """Everything that stands in the way of a refresh, the masking key included."""
+    sides = Sides.of(project.plan(environment))
+    found: list[DownstageError] = []
+    try:
+        sides.key()
+    except DownstageError as error:
+        found.append(error)
+    found.extend(
+        find_problems(
+            sides.plan,
+            project.environments(),
+            source_identity=sides.source,
+            target_identity=sides.target,
+            source_tables=TableControl(sides.source),
+            target_tables=TableControl(sides.target),
+            store=Buckets(sides.target),
+            source_domains=DomainControl(sides.source),
+            target_domains=DomainControl(sides.target),
+            consumers=MappingControl(sides.target, sides.plan.streams) if sides.plan.streams else None,
+        )
+    )
+    return found
+
+
+def preview(project: Project, environment: str) -> dict[str, list[str]]:
+    """What a refresh would do, heading by heading, with the names and sizes that AWS gives now."""
+    plan = project.plan(environment)
+    sides = Sides.of(plan)
+    return {
+        "from": [f"{plan.source.name} (account {plan.source.account})"],
+        "to": [f"{plan.target.name} (account {plan.target.account})"],
+        "addresses become": [plan.masking.sink],
+        "flags to set": [flag.label for flag in plan.flags],
+        "tables to delete": _doomed_tables(sides),
+        "search domains to delete": _doomed_domains(sides),
+        "deploy": [plan.deploy.kind] if plan.deploy else [],
+        "consumers to switch off and on": [f"{c.function} of {c.table}" for c, _ in consumers(project, environment)],
+        "tables to copy": _tables(sides),
+        "buckets to sync": _buckets(sides),
+        "indexes to wait for": [f"{e.index}: {e.condition}" for e in plan.search.expectations] if plan.search else [],
+    }
+
+
+def consumers(project: Project, environment: str) -> list[tuple[Consumer, bool]]:
+    """Each consumer of the target tables, and whether it listens to the stream that its table has now."""
+    sides = Sides.of(project.plan(environment))
+    if sides.plan.streams is None:
+        return []
+    tables = [pair.target.name for pair in sides.plan.tables]
+    control = TableControl(sides.target)
+    found = MappingControl(sides.target, sides.plan.streams).consumers(tables)
+    streams = {table: _stream(control, table) for table in {consumer.table for consumer in found}}
+    return [(consumer, consumer.stream_arn == streams[consumer.table]) for consumer in found]
+
+
+def key_check(project: Project, environment: str) -> str:
+    """The check value of the environment's masking key."""
+    return Sides.of(project.plan(environment)).key().check
+
+
+def _stream(control: TableControl, table: str) -> str | None:
+    try:
+        return control.facts(table).stream_arn
+    except NotFound:
+        return None
+
+
+def _doomed_tables(sides: Sides) -> list[str]:
+    patterns = sides.plan.wipe.tables if sides.plan.wipe else ()
+    return list(guards.resolve_patterns(patterns, TableControl(sides.target).names()))
+
+
+def _doomed_domains(sides: Sides) -> list[str]:
+    patterns = sides.plan.wipe.domains if sides.plan.wipe else ()
+    return list(guards.resolve_patterns(patterns, DomainControl(sides.target).names()))
+
+
+def _tables(sides: Sides) -> list[str]:
+    lines = []
+    for pair in sides.plan.tables:
+        facts = TableControl(sides.source).facts(pair.source.name)
+        size = f"about {facts.items:,} items, {facts.size / 1e6:,.1f} MB"
+        lines.append(f"{pair.source.name} → {pair.target.name} ({size})")
+    return lines
+
+
+def _buckets(sides: Sides) -> list[str]:
+    lines = []
+    for pair in sides.plan.buckets:
+        objects = len(list(islice(Buckets(sides.target).list(pair.source, None), _COUNTED)))
+        size = f"{objects:,} objects" if objects < _COUNTED else f"{_COUNTED:,} objects or more"
+        extra = ", what only the target has is deleted" if pair.delete else ""
+        lines.append(f"{pair.source.name} → {pair.target.name} ({size}{extra})")
+    return lines

@@ -1,0 +1,77 @@
+"""`streams on|off|status`: the consumers of the target tables' streams."""
+
+from __future__ import annotations
+
+import typer
+
+from downstage.cli import options
+from downstage.cli.carry import carry, open_project
+
+commands = typer.Typer(
+    help="The consumers (Lambda event-source mappings) of the target tables' streams.", no_args_is_help=True
+)
+
+
+@commands.command()
+def on(
+    environment: options.Environment,
+    config: options.Config = options.DEFAULT_CONFIG,
+    json: options.Json = False,
+) -> None:
+    """Enable every configured consumer and wait until it is.
+
+    Example: downstage streams on test
+    """
+    project = open_project(config)
+    carry(lambda events: project.start(environment, "streams", ("consumers-on",), events), json=json)
+
+
+@commands.command()
+def off(
+    environment: options.Environment,
+    config: options.Config = options.DEFAULT_CONFIG,
+    json: options.Json = False,
+) -> None:
+    """Disable every configured consumer and wait until it is. The streams stay on and keep the records for 24 hours.
+
+    Example: downstage streams off test
+    """
+    project = open_project(config)
+    carry(lambda events: project.start(environment, "streams", ("consumers-off",), events), json=json)
+
+
+@commands.command()
+def status(
+    environment: options.Environment,
+    config: options.Config = options.DEFAULT_CONFIG,
+    json: options.Json = False,
+) -> None:
+    """Show each consumer, its table and its state. Changes nothing.
+
+    Example: downstage streams status test
+    """
+    import orjson
+
+    from downstage.app import looks
+
+    found = looks.consumers(open_project(config), environment)
+    for consumer, live in found:
+        if json:
+            line = {
+                "function": consumer.function,
+                "table": consumer.table,
+                "region": consumer.region,
+                "state": consumer.state,
+                "live_stream": live,
+            }
+            typer.echo(orjson.dumps(line).decode())
+        else:
+            stale = "" if live else "  listens to a stream that is gone: deploy it again"
+            typer.echo(f"{consumer.function:32} {consumer.table:32} {consumer.state}{stale}")
+    if not found and not json:
+        typer.echo("no consumer of the target tables matches streams.functions")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the family."""
+    app.add_typer(commands, name="streams")

@@ -1,0 +1,79 @@
+"""The `downstage.yaml` that `downstage init` writes: commented, for real AWS accounts, with obvious
+placeholders.
+
+It loads as it is, so `downstage check` can lead through the rest; with the placeholder account ids the
+identity guard refuses every write.
+"""
+
+from __future__ import annotations
+
+_TEMPLATE = """\
+# The configuration of Downstage. Relative paths start at this file. ${NAME} stands for an environment
+# variable. Any single value can be overridden: DOWNSTAGE__ENGINE__WORKERS=4 sets engine.workers.
+version: 1
+state: .downstage                       # journals and reports; keep it out of version control
+
+environments:
+  prod:
+    account: "111111111111"             # REPLACE. In quotes: YAML drops leading zeros
+    region: us-east-1
+    role: arn:aws:iam::111111111111:role/downstage-read       # REPLACE. May only read
+    protected: true                     # nothing is ever written to this account
+
+  test:
+    account: "222222222222"             # REPLACE
+    region: us-east-1
+    role: arn:aws:iam::222222222222:role/downstage-write      # REPLACE
+    refresh:
+      from: prod
+
+      # Flags are set first and read back. Values are typed DynamoDB JSON. Flags tables are never wiped.
+      # flags:
+      #   - dynamodb:
+      #       table: app-deploy-test
+      #       key: {pk: {S: migrate}, sk: {S: migrate}}
+      #       set: {current: {BOOL: false}}
+      #   - ssm: {name: /app/test/destination-table-version, value: alpha}
+
+      # What is deleted before the copy: names, or patterns with three plain characters in front.
+      wipe:
+        tables: ["app-test-alpha"]      # REPLACE
+        # domains: ["app-search-test-alpha"]
+
+      # Who makes the tables anew. clone: from the source tables' schemas.
+      deploy: {clone: {}}
+
+      # The Lambda functions that read the target tables' streams: held off while the tables load.
+      # streams: {functions: ["streams_test_*"], regions: [us-east-1]}
+
+      tables:
+        - {from: app-prod-alpha, to: app-test-alpha}          # REPLACE
+
+      # delete: true removes objects that the source does not have.
+      # buckets:
+      #   - {from: app-documents-prod, to: app-documents-test, delete: true}
+
+      # The search domain that fills from the streams, and which items must have a document there
+      # (a JMESPath condition over the typed item).
+      # search:
+      #   domain: app-search-test-alpha
+      #   id: "{pk}_{sk}"
+      #   patience: 15m
+      #   expect: {app-case: "entityName.S == 'Case'"}
+
+masking:
+  # Where the secret key is kept, never the key: env:NAME, file:PATH, secretsmanager:ID or ssm:NAME.
+  key: secretsmanager:downstage/mask-key
+  # The address of every pseudonym. {token} differs from person to person, {env} is the environment.
+  sink: "u-{token}@{env}.example.com"
+  keep:                                 # the only addresses that are not replaced
+    domains: []
+    addresses: []
+
+engine: {default: local, workers: 2}    # local: processes on this machine; serial: one worker
+"""
+
+
+def template() -> str:
+    """The text of a first `downstage.yaml`."""
+    return _TEMPLATE

@@ -1,0 +1,284 @@
+"""What `downstage.yaml` may hold: frozen models, every default in one place, every field described.
+
+The descriptions are the documentation: they go into `schema.json` (JSON Schema 2020-12, for editors), which
+`python -m downstage.config.schema` writes anew and a test compares with the models. Unknown keys are
+errors, and so is what this version cannot do: a setting that would be ignored is worse than one that is
+refused. What concerns several values at once is in `checks`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from downstage.config.values import (
+    ENVIRONMENT_NAME,
+    Account,
+    AttributeValue,
+    Duration,
+    Endpoint,
+    EnvironmentName,
+    Expression,
+    IdTemplate,
+    KeyReference,
+    KeyValue,
+    Region,
+    RoleArn,
+    Sink,
+    Text,
+    Truth,
+    Whole,
+)
+
+DEPLOYERS = ("clone", "circleci", "github", "command")
+
+_ONE_KEY = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+Texts = Annotated[tuple[Text, ...], Field(strict=False)]
+
+
+class _Model(BaseModel):
+    """Frozen, no unknown keys, no silent conversions; input never stands in an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+
+class ItemFlag(_Model):
+    """Attributes to set in one item of a flags table."""
+
+    table: Text = Field(description="The flags table in the target account. It is never wiped.")
+    key: Annotated[dict[Text, KeyValue], Field(min_length=1, max_length=2)] = Field(
+        description="The item's key in typed DynamoDB JSON, for example {pk: {S: a}, sk: {S: a}}."
+    )
+    set: Annotated[dict[Text, AttributeValue], Field(min_length=1)] = Field(
+        description="The attributes to set, in typed DynamoDB JSON, for example {current: {S: alpha}}."
+    )
+
+
+class ParameterFlag(_Model):
+    """An SSM parameter to set."""
+
+    name: Text = Field(description="The parameter's name, for example /app/test/destination-table-version.")
+    value: Text = Field(description="The value to set. It is read back and compared.")
+
+
+class Flag(_Model):
+    """One flag: exactly one of `dynamodb` and `ssm`."""
+
+    model_config = _ONE_KEY
+
+    dynamodb: ItemFlag | None = Field(default=None, description="Set attributes of an item of a flags table.")
+    ssm: ParameterFlag | None = Field(default=None, description="Set an SSM parameter.")
+
+    @model_validator(mode="after")
+    def _one(self) -> Flag:
+        if (self.dynamodb is None) == (self.ssm is None):
+            raise ValueError("must hold exactly one of 'dynamodb' and 'ssm'")
+        return self
+
+
+class Wipe(_Model):
+    """What is deleted from the target before the copy."""
+
+    tables: Texts = Field(default=(), description="Names or shell patterns of tables of the target to delete.")
+    domains: Texts = Field(default=(), description="Names or shell patterns of search domains of the target to empty.")
+
+
+class Clone(_Model):
+    """Make the target tables from the source tables' schemas. No settings."""
+
+
+class Deploy(_Model):
+    """Who makes the tables anew: exactly one of the four. This version runs `clone`."""
+
+    model_config = _ONE_KEY
+
+    clone: Clone | None = Field(
+        default=None,
+        description="Make the target tables from the source tables' schemas; written as 'clone: {}'.",
+    )
+    circleci: dict[str, Any] | None = Field(default=None, description="A CircleCI pipeline. Not in this version.")
+    github: dict[str, Any] | None = Field(default=None, description="A GitHub workflow. Not in this version.")
+    command: dict[str, Any] | None = Field(default=None, description="A command of yours. Not in this version.")
+
+    @model_validator(mode="after")
+    def _one(self) -> Deploy:
+        if len([name for name in DEPLOYERS if getattr(self, name) is not None]) != 1:
+            raise ValueError(f"must hold exactly one of {', '.join(DEPLOYERS)}, for example 'clone: {{}}'")
+        return self
+
+    @property
+    def kind(self) -> str:
+        """The name of the one deployer that is given."""
+        return next(name for name in DEPLOYERS if getattr(self, name) is not None)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The deployer's own settings."""
+        held = getattr(self, self.kind)
+        return held.model_dump(by_alias=True) if isinstance(held, BaseModel) else dict(held)
+
+
+class Streams(_Model):
+    """The consumers that are held off while the tables load."""
+
+    functions: Texts = Field(
+        default=(),
+        description="Names or shell patterns of the Lambda functions that read the target tables' streams.",
+    )
+    regions: Annotated[tuple[Region, ...], Field(strict=False)] = Field(
+        default=(), description="The regions in which to look for them. Default: the target's region."
+    )
+
+
+class TablePair(_Model):
+    """A table to copy."""
+
+    source: Text = Field(alias="from", description="The table's name in the source environment.")
+    target: Text = Field(alias="to", description="The table's name in the target environment.")
+
+
+class BucketPair(_Model):
+    """A bucket to sync."""
+
+    source: Text = Field(alias="from", description="The bucket's name in the source environment.")
+    target: Text = Field(alias="to", description="The bucket's name in the target environment.")
+    delete: Truth = Field(default=False, description="Delete objects of the target that the source does not have.")
+
+
+class Search(_Model):
+    """The search domain that fills from the tables' streams."""
+
+    source: Text | None = Field(
+        default=None,
+        alias="from",
+        description="The source's search domain: settings and mappings come from it.",
+    )
+    domain: Text = Field(description="The target's search domain.")
+    id: IdTemplate = Field(
+        default="{pk}_{sk}",
+        description="How a document's id is made from the item's attributes, for example {pk}_{sk}.",
+    )
+    patience: Duration = Field(
+        default=900.0,
+        description="How long to wait without progress, for example 90s, 15m or 2h.",
+        json_schema_extra={"default": "15m"},
+    )
+    expect: dict[Text, Expression] = Field(
+        default={},
+        description="For each index the JMESPath condition, over the typed item, under which an item must have "
+        "a document there, for example {efcms-case: \"entityName.S == 'Case'\"}.",
+    )
+
+
+class Refresh(_Model):
+    """How one environment is refreshed. A step without a stanza is not part of the run."""
+
+    source: EnvironmentName = Field(alias="from", description="The environment that the data comes from.")
+    flags: Annotated[tuple[Flag, ...], Field(strict=False)] = Field(
+        default=(), description="Flags to set first, in this order; each is read back and compared."
+    )
+    wipe: Wipe | None = Field(default=None, description="What is deleted from the target before the copy.")
+    deploy: Deploy | None = Field(default=None, description="Who makes the tables anew.")
+    streams: Streams | None = Field(default=None, description="The consumers held off while the tables load.")
+    tables: Annotated[tuple[TablePair, ...], Field(strict=False)] = Field(default=(), description="The tables to copy.")
+    buckets: Annotated[tuple[BucketPair, ...], Field(strict=False)] = Field(
+        default=(), description="The buckets to sync."
+    )
+    search: Search | None = Field(default=None, description="The search domain to wait for and to verify.")
+
+
+class Environment(_Model):
+    """A named place in AWS, and how to get in."""
+
+    account: Account = Field(description="The account id, 12 digits in quotes. The credentials must belong to it.")
+    region: Region = Field(description="The region, for example us-east-1.")
+    role: RoleArn | None = Field(default=None, description="The role to assume; it belongs to this account.")
+    profile: Text | None = Field(default=None, description="The profile of the AWS credentials or config file.")
+    credentials_file: Text | None = Field(
+        default=None, description="An AWS credentials file, relative to this file. Default: the usual places."
+    )
+    endpoint: Endpoint | None = Field(
+        default=None, description="One URL in place of every AWS endpoint. http only for this machine."
+    )
+    search_endpoints: dict[Text, Endpoint] = Field(
+        default={}, description="URLs of single search domains, by domain name. Default: AWS is asked."
+    )
+    protected: Truth = Field(default=False, description="true for production: nothing is ever written to this account.")
+    refresh: Refresh | None = Field(
+        default=None,
+        description="How this environment is refreshed. An environment without it is never written.",
+    )
+
+
+class Keep(_Model):
+    """The only addresses that are not replaced."""
+
+    domains: Texts = Field(default=(), description="Domains, exact: an address at a subdomain is replaced.")
+    addresses: Texts = Field(default=(), description="Single addresses, without regard to case.")
+
+
+class Masking(_Model):
+    """How e-mail addresses are pseudonymised."""
+
+    key: KeyReference = Field(
+        description="Where the secret key is kept: env:NAME, file:PATH (relative to this file), secretsmanager:ID "
+        "or ssm:NAME. Never the key itself."
+    )
+    sink: Sink = Field(
+        default="u-{token}@{env}.example.com",
+        description="The address of a pseudonym: {token} once, before the '@'; {env} is the environment's name. "
+        "The domain must be one where no person reads mail: example.com, *.test, *.invalid, "
+        "simulator.amazonses.com, or one of owned_domains.",
+    )
+    owned_domains: Texts = Field(
+        default=(),
+        description="Domains of yours that the sink may use, with subdomains. Mail to them must reach nobody.",
+    )
+    keep: Keep = Field(default=Keep(), description="The only addresses that are not replaced.")
+
+
+class Engine(_Model):
+    """What runs the copy."""
+
+    default: Literal["local", "serial"] = Field(
+        default="local", description="local: several processes on this machine. serial: one, in turn."
+    )
+    workers: Annotated[Whole, Field(ge=1, le=256)] = Field(default=2, description="How many workers copy at once.")
+    segments: Annotated[Whole, Field(ge=1, le=1_000_000)] | None = Field(
+        default=None,
+        description="How many segments each table is cut into. Default: chosen from the table's size.",
+    )
+
+
+class Config(_Model):
+    """The configuration of Downstage."""
+
+    version: Literal[1] = Field(description="The version of this format: 1.")
+    state: Text = Field(
+        default=".downstage", description="The directory of journals and reports, relative to this file."
+    )
+    environments: Annotated[dict[EnvironmentName, Environment], Field(min_length=1)] = Field(
+        description="The environments, by name.",
+        json_schema_extra={"propertyNames": {"pattern": f"^{ENVIRONMENT_NAME}$"}},
+    )
+    masking: Masking = Field(description="How e-mail addresses are pseudonymised. There is no default key.")
+    engine: Engine = Field(default=Engine(), description="What runs the copy.")
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of the file, made from the models."""
+    schema = Config.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "downstage.yaml"}
+
+
+def schema_text() -> str:
+    """The text of `schema.json`."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    Path(__file__).with_name("schema.json").write_text(schema_text(), encoding="utf-8")

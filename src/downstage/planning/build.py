@@ -1,0 +1,179 @@
+"""From the configuration to the plan of one refresh: names resolved, defaults filled in, nothing touched.
+
+This is where the loose words of the file become the strict types of `domain`: from here on a source cannot be passed
+where a target is meant. Whether the plan is *safe* is for `guards`; whether the tables are there, for the preflight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from downstage.config import schema
+from downstage.config.checks import canonical, nearest
+from downstage.domain.environment import Environment
+from downstage.domain.plan import (
+    BucketPair,
+    Deploy,
+    EnginePlan,
+    Flag,
+    IndexExpectation,
+    ItemFlag,
+    MaskingPlan,
+    ParameterFlag,
+    RefreshPlan,
+    SearchPlan,
+    Streams,
+    TablePair,
+    Wipe,
+)
+from downstage.domain.refs import SourceBucket, SourceDomain, SourceTable, TargetBucket, TargetDomain, TargetTable
+from downstage.errors import ConfigError
+
+ENGINES = ("local", "serial")
+
+
+def build_plan(
+    config: schema.Config,
+    environment: str,
+    *,
+    base: Path,
+    engine: str | None = None,
+    workers: int | None = None,
+    segments: int | None = None,
+    skip: Collection[str] = (),
+) -> RefreshPlan:
+    """The plan for refreshing `environment`.
+
+    `base` is the directory of the configuration file (`LoadedConfig.base`): a `file:` key and credentials files are
+    resolved against it. `engine`, `workers` and `segments` replace the configured ones. `skip` holds the steps that
+    will not run: a deployer that this version lacks is an error unless "deploy" is among them.
+
+    Raises `ConfigError` for an unknown environment (naming the nearest), one that has no `refresh`, an unknown engine
+    or deployer.
+    """
+    configured = _configured(config, environment)
+    refresh = configured.refresh
+    if refresh is None:
+        able = [name for name, other in config.environments.items() if other.refresh is not None]
+        hint = f"environments that can be refreshed: {', '.join(able)}" if able else "no environment has one"
+        raise ConfigError(f"environment '{environment}' has no 'refresh' in the configuration; {hint}")
+    if refresh.deploy is not None and refresh.deploy.kind != "clone" and "deploy" not in skip:
+        kind = refresh.deploy.kind
+        raise ConfigError(f"deploy: {kind} is not available in this version; use clone, or --skip deploy")
+    source = environment_of(config, refresh.source, base=base)
+    target = environment_of(config, environment, base=base)
+    return RefreshPlan(
+        source=source,
+        target=target,
+        masking=_masking(config.masking, environment, base),
+        engine=_engine(config.engine, engine, workers, segments),
+        flags=tuple(_flag(flag, target) for flag in refresh.flags),
+        wipe=None if refresh.wipe is None else Wipe(refresh.wipe.tables, refresh.wipe.domains),
+        deploy=None if refresh.deploy is None else Deploy(refresh.deploy.kind, refresh.deploy.options),
+        streams=_streams(refresh.streams, target),
+        tables=tuple(
+            TablePair(
+                SourceTable(source.account, source.region, table.source),
+                TargetTable(target.account, target.region, table.target),
+            )
+            for table in refresh.tables
+        ),
+        buckets=tuple(
+            BucketPair(
+                SourceBucket(source.account, bucket.source),
+                TargetBucket(target.account, bucket.target),
+                delete=bucket.delete,
+            )
+            for bucket in refresh.buckets
+        ),
+        search=_search(refresh.search, source, target),
+    )
+
+
+def environment_of(config: schema.Config, name: str, *, base: Path) -> Environment:
+    """One environment of the configuration. Raises `ConfigError` for an unknown name, naming the nearest."""
+    configured = _configured(config, name)
+    credentials = configured.credentials_file
+    return Environment(
+        name=name,
+        account=configured.account,
+        region=configured.region,
+        protected=configured.protected,
+        role=configured.role,
+        profile=configured.profile,
+        credentials_file=None if credentials is None else _absolute(base, credentials),
+        endpoint=configured.endpoint,
+        search_endpoints=tuple(configured.search_endpoints.items()),
+    )
+
+
+def environments_of(config: schema.Config, *, base: Path) -> tuple[Environment, ...]:
+    """Every environment of the configuration, in the order of the file: what the guards compare a plan with."""
+    return tuple(environment_of(config, name, base=base) for name in config.environments)
+
+
+def _configured(config: schema.Config, name: str) -> schema.Environment:
+    if name not in config.environments:
+        raise ConfigError(f"there is no environment '{name}'; {_hint(name, config.environments)}")
+    return config.environments[name]
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    names = list(known)
+    close = nearest(name, names)
+    return f"did you mean '{close}'?" if close else f"known: {', '.join(names)}"
+
+
+def _masking(masking: schema.Masking, environment: str, base: Path) -> MaskingPlan:
+    kind, _, rest = masking.key.partition(":")
+    return MaskingPlan(
+        key=f"file:{_absolute(base, rest)}" if kind == "file" else masking.key,
+        sink=masking.sink.replace("{env}", environment),
+        environment=environment,
+        keep_domains=tuple(dict.fromkeys(canonical(domain) for domain in masking.keep.domains)),
+        keep_addresses=tuple(dict.fromkeys(canonical(address) for address in masking.keep.addresses)),
+    )
+
+
+def _engine(configured: schema.Engine, name: str | None, workers: int | None, segments: int | None) -> EnginePlan:
+    if name is not None and name not in ENGINES:
+        raise ConfigError(f"there is no engine '{name}'; {_hint(name, ENGINES)}")
+    plan = EnginePlan(
+        name=name or configured.default,
+        workers=configured.workers if workers is None else workers,
+        segments=configured.segments if segments is None else segments,
+    )
+    if plan.workers < 1 or (plan.segments is not None and plan.segments < 1):
+        raise ConfigError("the numbers of workers and segments must be at least 1")
+    return plan
+
+
+def _flag(flag: schema.Flag, target: Environment) -> Flag:
+    if flag.dynamodb is not None:
+        table = TargetTable(target.account, target.region, flag.dynamodb.table)
+        return ItemFlag(table, flag.dynamodb.key, flag.dynamodb.set)
+    assert flag.ssm is not None  # the schema allows exactly one of the two
+    return ParameterFlag(flag.ssm.name, flag.ssm.value)
+
+
+def _streams(streams: schema.Streams | None, target: Environment) -> Streams | None:
+    if streams is None:
+        return None
+    return Streams(streams.functions, streams.regions or (target.region,))
+
+
+def _search(search: schema.Search | None, source: Environment, target: Environment) -> SearchPlan | None:
+    if search is None:
+        return None
+    return SearchPlan(
+        target=TargetDomain(target.account, target.region, search.domain),
+        source=None if search.source is None else SourceDomain(source.account, source.region, search.source),
+        document_id=search.id,
+        expectations=tuple(IndexExpectation(index, condition) for index, condition in search.expect.items()),
+        patience=search.patience,
+    )
+
+
+def _absolute(base: Path, path: str) -> str:
+    return str(base.absolute() / Path(path).expanduser())

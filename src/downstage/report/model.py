@@ -1,0 +1,88 @@
+"""The report as one JSON document, in the shape that `schema.json` publishes.
+
+Field names are a contract: adding one is a change of `schema.json`, renaming or removing one a new `version`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from importlib import resources
+from typing import Any
+
+from downstage.domain.outcome import BucketOutcome, IndexOutcome, LeakOutcome, RefreshOutcome, TableOutcome
+from downstage.report.figures import elapsed
+from downstage.report.wording import statements, why
+
+VERSION = 1
+
+
+def as_document(outcome: RefreshOutcome) -> dict[str, Any]:
+    """The whole outcome as plain JSON values, valid against `schema()`.
+
+    Counts are integers, times ISO 8601 text, durations seconds, digests 32 hex digits or empty.
+    """
+    return {
+        "version": VERSION,
+        "run_id": outcome.run_id,
+        "environment": outcome.environment,
+        "result": outcome.result.value,
+        "exit_code": outcome.exit_code,
+        "why": why(outcome),
+        "source": outcome.source,
+        "source_account": outcome.source_account,
+        "target_account": outcome.target_account,
+        "started": outcome.started,
+        "ended": outcome.ended,
+        "seconds": elapsed(outcome.started, outcome.ended),
+        "totals": _totals(outcome),
+        "steps": [
+            {"name": step.name, "state": step.state.value, "seconds": step.seconds, "detail": step.detail}
+            for step in outcome.steps
+        ],
+        "tables": [_table(table) for table in outcome.tables],
+        "buckets": [_bucket(bucket) for bucket in outcome.buckets],
+        "search": [_index(index) for index in outcome.search],
+        "leaks": _leaks(outcome.leaks),
+        "masking": None if outcome.masking is None else asdict(outcome.masking),
+        "consumers": outcome.consumers,
+        "statements": statements(outcome),
+    }
+
+
+def schema() -> dict[str, Any]:
+    """The published JSON Schema (draft 2020-12) of the document."""
+    text = resources.files("downstage.report").joinpath("schema.json").read_text("utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+def _totals(outcome: RefreshOutcome) -> dict[str, int]:
+    return {
+        "items": sum(table.written for table in outcome.tables),
+        "addresses": sum(table.addresses for table in outcome.tables),
+        "quarantined": sum(table.quarantined for table in outcome.tables),
+        "objects": sum(bucket.copied + bucket.unchanged for bucket in outcome.buckets),
+        "skipped": sum(bucket.skipped for bucket in outcome.buckets),
+        "bytes_copied": sum(bucket.bytes_copied for bucket in outcome.buckets),
+        "documents": sum(index.found for index in outcome.search),
+    }
+
+
+def _table(table: TableOutcome) -> dict[str, Any]:
+    return {**asdict(table), "proven": table.proven, "contradicted": table.contradicted}
+
+
+def _bucket(bucket: BucketOutcome) -> dict[str, Any]:
+    reasons = [{"reason": reason, "objects": count} for reason, count in bucket.skipped_reasons]
+    verdict = {"proven": bucket.proven, "contradicted": bucket.contradicted}
+    return {**asdict(bucket), "skipped_reasons": reasons, **verdict}
+
+
+def _index(index: IndexOutcome) -> dict[str, Any]:
+    return {**asdict(index), "proven": index.proven}
+
+
+def _leaks(leaks: LeakOutcome) -> dict[str, Any]:
+    places = [{**asdict(place), "layers": list(place.layers)} for place in leaks.places]
+    return {**asdict(leaks), "scanned": leaks.scanned, "places": places}
