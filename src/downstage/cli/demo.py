@@ -11,6 +11,7 @@ import typer
 from downstage.cli import options
 from downstage.cli.carry import conclude, open_project
 from downstage.cli.sandbox import Cases, Seed
+from downstage.errors import VerificationFailed
 
 
 def demo(
@@ -31,21 +32,29 @@ def demo(
     """
     from downstage.console.progress import sink_for
     from downstage.sandbox import Sandbox
+    from downstage.sandbox.truth import disagreements
+    from downstage.workflow.refresh import STEPS
 
     sandbox = Sandbox(directory)
     say = (lambda line: None) if json else (lambda line: typer.echo(line, err=True))
     try:
         record = sandbox.up(cases=cases, seed=seed, say=say, fresh=True)
         project = open_project(record.config_path, engine)
-        from downstage.workflow.refresh import STEPS
-
         with sink_for(sys.stdout if json else sys.stderr, json=json) as events:
             finished = project.start("test", "refresh", STEPS, events)
-        if not json:
-            _compare_with_truth(record.truth_path, finished.outcome)
+        differences = disagreements(record.truth_path, finished.outcome) if finished.error is None else []
     finally:
         if not keep:
             sandbox.down()
     if keep and not json:
         typer.echo(f"the sandbox is still up: try 'downstage status --config {record.config_path}'", err=True)
+    if differences:
+        raise VerificationFailed("the generator's book says otherwise: " + "; ".join(differences))
+    if finished.error is None and not json:
+        typer.echo("the generator's own book agrees with every number")
     conclude(finished, json=json)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(demo)

@@ -75,7 +75,7 @@ def _stop(pool: ProcessPoolExecutor) -> None:
 
 
 def _prepare_worker() -> None:
-    """Runs in each worker first: Ctrl-C is the parent's to handle, and the worker ends as soon as the parent is gone."""
+    """Runs first in each worker: Ctrl-C is the parent's to handle, and a worker ends when its parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is None:

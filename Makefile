@@ -1,0 +1,50 @@
+# The commands of the project. Everything installs into .venv; nothing else on the machine is touched.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+TOOLS := $(VENV)/.tools
+SANDBOX := $(VENV)/.sandbox
+
+.PHONY: demo test check format wheel clean
+
+## demo: refresh a staging account from production on this machine, end to end, and prove it
+demo: $(SANDBOX)
+	$(BIN)/downstage demo
+
+## test: every test
+test: $(TOOLS)
+	$(BIN)/python -m pytest
+
+## check: what every commit must pass: lint, format, types, architecture, unit tests
+check: $(TOOLS)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q -m "not integration and not e2e"
+
+## format: put the code into the house's shape
+format: $(TOOLS)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+## wheel: what is published
+wheel: $(TOOLS)
+	rm -rf dist
+	$(BIN)/python -m build --wheel --outdir dist
+
+clean:
+	rm -rf $(VENV) dist .downstage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit("Downstage needs Python 3.11 or newer, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(SANDBOX): $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[sandbox]'
+	touch $@
+
+$(TOOLS): $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[sandbox,dev]'
+	touch $@ $(SANDBOX)
