@@ -20,7 +20,7 @@ from downstage.sandbox.court import Court
 from downstage.sandbox.documents import Buckets, lay_out
 from downstage.sandbox.layout import INDEX_OF_ENTITY, PROD_BUCKET, PROD_TABLE, TEST_BUCKET, TTL_ATTRIBUTE
 from downstage.sandbox.ledger import Item, Ledger, Planting
-from downstage.sandbox.specimens import TTL_FUTURE, plant_specimens
+from downstage.sandbox.specimens import TTL_ANCIENT, TTL_FUTURE, plant_specimens
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,8 @@ def addresses(plantings: Iterable[Planting]) -> list[dict[str, Any]]:
 
 
 def expiries(items: Iterable[Item]) -> dict[str, int]:
-    """How many items expire in the future, have expired, have a time that is no number, have none."""
-    counts = {"future": 0, "expired": 0, "not_a_number": 0, "absent": 0}
+    """How many items expire in the future, have expired, did so too long ago for DynamoDB, have no number, no time."""
+    counts = {"future": 0, "expired": 0, "ancient": 0, "not_a_number": 0, "absent": 0}
     for item in items:
         time = item.get(TTL_ATTRIBUTE)
         if time is None:
@@ -137,5 +137,6 @@ def expiries(items: Iterable[Item]) -> dict[str, int]:
         elif "N" not in time:
             counts["not_a_number"] += 1
         else:
-            counts["future" if int(time["N"]) >= TTL_FUTURE else "expired"] += 1
+            number = int(time["N"])
+            counts["future" if number >= TTL_FUTURE else "ancient" if number == TTL_ANCIENT else "expired"] += 1
     return counts

@@ -8,6 +8,7 @@ Random bytes contain neither `@` nor a byte that begins an escape of it: opaque 
 from __future__ import annotations
 
 import base64
+from datetime import UTC, datetime
 from random import Random
 
 from downstage.sandbox.encodings import ENCODINGS, Value
@@ -17,8 +18,10 @@ from downstage.sandbox.people import ODD, TWINS, Mailbox, Person
 
 TTL_FUTURE = 4_070_908_800
 """2099-01-01, seconds since 1970."""
-TTL_EXPIRED = 1_000_000_000
-"""2001-09-09: past by more than the five years after which DynamoDB leaves an item alone."""
+TTL_ANCIENT = 1_000_000_000
+"""2001-09-09: past by more than the five years after which DynamoDB leaves an item alone, so it is not expired."""
+TTL_EXPIRED = int(datetime(datetime.now(UTC).year - 1, 1, 1, tzinfo=UTC).timestamp())
+"""The beginning of last year. It alone follows the calendar: what DynamoDB would delete is younger than five years."""
 
 NEAR_MISSES: tuple[str, ...] = (
     "meet @noon",
@@ -147,8 +150,9 @@ def plant_survivors(ledger: Ledger, random: Random, number: int) -> int:
 
 
 def plant_expiries(ledger: Ledger, number: int) -> None:
-    """Items that expire in 2099, that expired in 2001, and whose time is no number."""
-    times: list[Value] = [{"N": str(TTL_FUTURE)}] * 3 + [{"N": str(TTL_EXPIRED)}] * 3 + [{"S": "2001-09-09"}] * 2
+    """Items that expire in 2099, that expired last year, whose time is ancient, and whose time is no number."""
+    numbers = [TTL_FUTURE] * 3 + [TTL_EXPIRED] * 3 + [TTL_ANCIENT] * 2
+    times: list[Value] = [*({"N": str(number)} for number in numbers), *([{"S": "2001-09-09"}] * 2)]
     for offset, time in enumerate(times, start=1):
         draft = record(ledger, number + offset)
         draft.text("imported", "a record with a time to live")
