@@ -7,7 +7,7 @@ by the caller unless the docstring says so.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -58,9 +58,12 @@ class Page:
 
 
 class ItemReader(Protocol):
-    """Reads one segment of one table, page by page, from `cursor` (exclusive) on. Throttling is its business."""
+    """Reads one segment of one table, page by page, from `cursor` (exclusive) on. Throttling is its business.
 
-    def pages(self, segment: int, total_segments: int, cursor: Item | None) -> AsyncIterator[Page]: ...
+    It may read ahead: whoever stops early closes the generator, which ends what is under way.
+    """
+
+    def pages(self, segment: int, total_segments: int, cursor: Item | None) -> AsyncGenerator[Page, None]: ...
 
 
 @dataclass(frozen=True, slots=True)

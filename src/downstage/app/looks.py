@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import islice
 
 from downstage.app.runs import Project
@@ -14,18 +15,23 @@ from downstage.errors import DownstageError, NotFound
 from downstage.planning import guards
 from downstage.planning.preflight import find_problems
 from downstage.ports import Consumer
+from downstage.workflow.refresh import STEPS
 
 _COUNTED = 10_000
+
+_NO_DEPLOY = tuple(name for name in STEPS if name != "deploy")
+"""For looks to which it does not matter that a deployer is planned which this version lacks."""
 
 
 def problems(project: Project, environment: str) -> list[DownstageError]:
     """Everything that stands in the way of a refresh, the masking key included."""
-    sides = Sides.of(project.plan(environment))
+    sides = Sides.of(project.plan(environment, _NO_DEPLOY))
     found: list[DownstageError] = []
-    try:
-        sides.key()
-    except DownstageError as error:
-        found.append(error)
+    for look in (partial(project.plan, environment), sides.key):
+        try:
+            look()
+        except DownstageError as error:
+            found.append(error)
     found.extend(
         find_problems(
             sides.plan,
@@ -64,7 +70,7 @@ def preview(project: Project, environment: str) -> dict[str, list[str]]:
 
 def consumers(project: Project, environment: str) -> list[tuple[Consumer, bool]]:
     """Each consumer of the target tables, and whether it listens to the stream that its table has now."""
-    sides = Sides.of(project.plan(environment))
+    sides = Sides.of(project.plan(environment, _NO_DEPLOY))
     if sides.plan.streams is None:
         return []
     tables = [pair.target.name for pair in sides.plan.tables]
@@ -76,7 +82,7 @@ def consumers(project: Project, environment: str) -> list[tuple[Consumer, bool]]
 
 def key_check(project: Project, environment: str) -> str:
     """The check value of the environment's masking key."""
-    return Sides.of(project.plan(environment)).key().check
+    return Sides.of(project.plan(environment, _NO_DEPLOY)).key().check
 
 
 def _stream(control: TableControl, table: str) -> str | None:

@@ -11,14 +11,16 @@ import fcntl
 import hashlib
 import os
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from downstage.app.wiring import Sides, masking_outcome, parts_for
+from downstage.config.checks import nearest
 from downstage.config.load import LoadedConfig, load
 from downstage.domain.environment import Environment
 from downstage.domain.events import RunFinished, RunStarted
@@ -37,6 +39,9 @@ from downstage.workflow.outcome import outcome_of
 from downstage.workflow.refresh import STEPS, run_steps
 
 REPORTS = "reports"
+
+_LOCK_SECONDS = 1.0
+"""Whoever looks at a run holds its lock for an instant: that must not pass for another run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,9 @@ def choose_steps(only: Sequence[str], skip: Sequence[str]) -> tuple[str, ...]:
     """The steps of a refresh that are asked for. Raises UsageError for a name that is no step."""
     for name in (*only, *skip):
         if name not in STEPS:
-            raise UsageError(f"there is no step '{name}': the steps are {', '.join(STEPS)}")
+            close = nearest(name, STEPS)
+            hint = f"did you mean '{close}'? " if close else ""
+            raise UsageError(f"there is no step '{name}': {hint}the steps are {', '.join(STEPS)}")
     if only and skip:
         raise UsageError("name steps with --only or with --skip, not with both")
     chosen = tuple(name for name in STEPS if (name in only if only else name not in skip))
@@ -90,9 +97,10 @@ class Project:
         """The journal; made if it is not there."""
         return SqliteJournal(self.journal_path)
 
-    def plan(self, environment: str) -> RefreshPlan:
-        """What a refresh of `environment` is to do. Raises ConfigError."""
-        return build_plan(self.config.config, environment, base=self.config.base)
+    def plan(self, environment: str, steps: Collection[str] = STEPS) -> RefreshPlan:
+        """What a refresh of `environment` is to do, if `steps` are run. Raises ConfigError."""
+        skipped = [name for name in STEPS if name not in steps]
+        return build_plan(self.config.config, environment, base=self.config.base, skip=skipped)
 
     def environments(self) -> tuple[Environment, ...]:
         """All environments of the configuration."""
@@ -100,11 +108,11 @@ class Project:
 
     def start(self, environment: str, kind: str, steps: Sequence[str], events: EventSink) -> Finished:
         """Runs `steps` as a new run. `kind` is `refresh`, or the name of the one command it is."""
-        plan = self.plan(environment)
-        sides = Sides.of(plan)
+        sides = Sides.of(self.plan(environment, steps))
+        settings = self._settings(sides)
         with self._exclusive(environment):
             journal = self.journal()
-            settings = self._settings(sides) | self._earlier(journal, environment, kind)
+            settings |= self._earlier(journal, environment, kind)
             now = datetime.now(UTC)
             record = RunRecord(
                 run_id=f"{environment}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
@@ -121,13 +129,13 @@ class Project:
 
     def resume(self, run_id: str, events: EventSink) -> Finished:
         """Goes on with a run that was cut off or failed. Raises RunConflict if the configuration is another now."""
-        journal = self.journal()
         record = self.find(run_id)
         if record.state == "finished":
             raise UsageError(f"run {run_id} has ended: there is nothing to resume; see 'downstage report {run_id}'")
-        sides = Sides.of(self.plan(record.environment))
+        sides = Sides.of(self.plan(record.environment, record.settings["steps"]))
+        now = self._settings(sides)
         with self._exclusive(record.environment):
-            now = self._settings(sides)
+            journal = self.journal()
             for name, what in (("plan", "the configuration"), ("mask", "the masking key or policy")):
                 if now[name] != record.settings[name]:
                     raise RunConflict(
@@ -137,21 +145,25 @@ class Project:
             return self._carry(sides, journal, journal.take_over(run_id), events, resumed=True)
 
     def find(self, run_id: str | None, environment: str | None = None) -> RunRecord:
-        """The run of that id, or the newest refresh (of `environment`). Raises JournalError if there is none."""
-        runs = self.journal().runs()
+        """The run of that id, or the newest refresh (of `environment`). Raises UsageError if there is none."""
+        runs = self._recorded()
         if run_id is not None:
             for run in runs:
                 if run.run_id == run_id:
                     return run
-            raise JournalError(f"there is no run {run_id} here: see 'downstage runs'")
+            raise UsageError(f"there is no run {run_id} here: see 'downstage runs'")
         for run in reversed(runs):
             if run.kind == "refresh" and environment in (None, run.environment):
                 return run
-        raise JournalError("there is no refresh here yet: start one with 'downstage refresh ENV'")
+        raise UsageError("there is no refresh here yet: start one with 'downstage refresh ENV'")
 
     def runs(self) -> list[tuple[RunRecord, str]]:
         """Every run, oldest first, and in what state it is."""
-        return [(run, self.state_of(run)) for run in self.journal().runs()]
+        return [(run, self.state_of(run)) for run in self._recorded()]
+
+    def _recorded(self) -> Sequence[RunRecord]:
+        """The journal's runs. Looking makes no journal where none is."""
+        return self.journal().runs() if self.journal_path.exists() else ()
 
     def state_of(self, run: RunRecord) -> str:
         """The run's state: one that the journal says is running, but that no process holds, was cut off."""
@@ -186,12 +198,18 @@ class Project:
     def _write_report(self, outcome: RefreshOutcome) -> Path:
         """The three forms of the report; gives the HTML's path."""
         folder = self.state / REPORTS
-        folder.mkdir(parents=True, exist_ok=True)
-        for suffix, render in (("json", render_json), ("md", render_markdown), ("html", render_html)):
-            path = folder / f"{outcome.run_id}.{suffix}"
-            unfinished = path.with_suffix(f".{suffix}.new")
-            unfinished.write_text(render(outcome), encoding="utf-8")
-            unfinished.replace(path)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for suffix, render in (("json", render_json), ("md", render_markdown), ("html", render_html)):
+                path = folder / f"{outcome.run_id}.{suffix}"
+                unfinished = path.with_suffix(f".{suffix}.new")
+                unfinished.write_text(render(outcome), encoding="utf-8")
+                unfinished.replace(path)
+        except OSError as error:
+            raise JournalError(
+                f"run {outcome.run_id} has ended, but its report cannot be written to {folder} ({error.strerror}): "
+                f"make that possible, then see 'downstage report {outcome.run_id}'"
+            ) from None
         return folder / f"{outcome.run_id}.html"
 
     def _settings(self, sides: Sides) -> dict[str, Any]:
@@ -221,27 +239,50 @@ class Project:
         raise JournalError(f"no run of {environment} has done '{step}' yet: 'downstage {kind}' has nothing to go by")
 
     def _held(self, environment: str) -> bool:
+        """Whether a process holds the environment's lock. Only looks: the file stays as it is."""
         try:
-            with self._exclusive(environment):
-                return False
-        except RunConflict:
+            with self._lock_path(environment).open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
             return True
+        return False
+
+    def _lock_path(self, environment: str) -> Path:
+        return self.state / f"{environment}.lock"
 
     @contextmanager
     def _exclusive(self, environment: str) -> Iterator[None]:
         """Holds the environment's lock. Raises RunConflict if another process has it."""
-        self.state.mkdir(parents=True, exist_ok=True)
-        path = self.state / f"{environment}.lock"
-        with path.open("a+") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.seek(0)
-                raise RunConflict(
-                    f"another run of {environment} is going on (process {lock.read().strip() or 'unknown'}): wait for "
-                    "it, or end it first"
-                ) from None
+        try:
+            self.state.mkdir(parents=True, exist_ok=True)
+            lock = self._lock_path(environment).open("a+")
+        except OSError as error:
+            raise UsageError(
+                f"the state directory {self.state} cannot be used ({error.strerror}): correct 'state' in the "
+                "configuration"
+            ) from None
+        with lock:
+            deadline = time.monotonic() + _LOCK_SECONDS
+            while not _locked(lock):
+                if time.monotonic() > deadline:
+                    lock.seek(0)
+                    raise RunConflict(
+                        f"another run of {environment} is going on (process {lock.read().strip() or 'unknown'}): wait "
+                        "for it, or end it first (nothing was written)"
+                    )
+                time.sleep(_LOCK_SECONDS / 20)
             lock.truncate(0)
             lock.write(str(os.getpid()))
             lock.flush()
             yield
+
+
+def _locked(file: TextIO) -> bool:
+    """Takes the lock, if it is free."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -17,7 +17,7 @@ from downstage.aws.secrets import KeyReader
 from downstage.aws.session import Session
 from downstage.aws.streams import MappingControl
 from downstage.aws.tables import TableControl
-from downstage.console.log import redact
+from downstage.console.redaction import redact
 from downstage.domain.environment import Environment
 from downstage.domain.outcome import MaskingOutcome
 from downstage.domain.plan import RefreshPlan
@@ -91,9 +91,9 @@ def engine_for(plan: RefreshPlan) -> Engine:
 
 
 def deployer_for(sides: Sides) -> Deployer | None:
-    """The deployer that the plan names, if any."""
+    """The deployer that the plan names, if any. One that we lack is planned only if its step is left out."""
     plan = sides.plan
-    if plan.deploy is None:
+    if plan.deploy is None or plan.deploy.kind != "clone":
         return None
     return CloneDeployer(sides.source, sides.target, plan.tables, plan.search, plan.streams)
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from typing import Protocol
 
-from downstage.aws.http import JsonTransport
 from downstage.copying.batches import batches
 from downstage.copying.pacing import Backoff
 from downstage.domain.refs import SourceTable, TargetTable
@@ -20,10 +20,16 @@ from downstage.ports import Item, Page, Rejected
 from downstage.wire import dynamodb as wire
 
 
+class Transport(Protocol):
+    """One signed POST and its whole answer; blocking, shared by threads. Raises Unreachable if none came."""
+
+    def post(self, operation: str, body: bytes) -> wire.Response: ...
+
+
 class _Caller:
     """Calls one operation until it is answered for good."""
 
-    def __init__(self, transport: JsonTransport, table: str, backoff: Backoff, dice: random.Random) -> None:
+    def __init__(self, transport: Transport, table: str, backoff: Backoff, dice: random.Random) -> None:
         self._transport = transport
         self._table = table
         self._backoff = backoff
@@ -69,7 +75,7 @@ class ScanReader:
 
     def __init__(
         self,
-        transport: JsonTransport,
+        transport: Transport,
         table: SourceTable | TargetTable,
         *,
         consistent: bool = False,
@@ -80,7 +86,7 @@ class ScanReader:
         self._consistent = consistent
         self._caller = _Caller(transport, table.name, backoff or Backoff(), dice or random.Random())  # noqa: S311
 
-    async def pages(self, segment: int, total_segments: int, cursor: Item | None) -> AsyncIterator[Page]:
+    async def pages(self, segment: int, total_segments: int, cursor: Item | None) -> AsyncGenerator[Page, None]:
         """Pages in order; one is read ahead."""
         ahead: asyncio.Task[Page] | None = asyncio.create_task(self._page(segment, total_segments, cursor))
         try:
@@ -96,6 +102,9 @@ class ScanReader:
         finally:
             if ahead is not None:
                 ahead.cancel()
+                await asyncio.wait([ahead])
+                if not ahead.cancelled():
+                    ahead.exception()  # looked at: nobody waits for this page any more
 
     async def _page(self, segment: int, total_segments: int, cursor: Item | None) -> Page:
         body = wire.scan_body(self._table, segment, total_segments, cursor, consistent=self._consistent)
@@ -105,7 +114,7 @@ class ScanReader:
             raise AwsError(f"table {self._table} cannot be scanned: AWS answered {code}", code)
         try:
             return wire.parse_page(response.body)
-        except (ValueError, KeyError):
+        except ValueError:
             raise AwsError(f"table {self._table}: a page of the scan is not whole; resume the run") from None
 
 
@@ -114,7 +123,7 @@ class BatchWriter:
 
     def __init__(
         self,
-        transport: JsonTransport,
+        transport: Transport,
         table: TargetTable,
         *,
         parallel: int = 4,
@@ -122,17 +131,24 @@ class BatchWriter:
         dice: random.Random | None = None,
     ) -> None:
         self._table = table.name
-        self._parallel = asyncio.Semaphore(parallel)
+        self._parallel = parallel
         self._caller = _Caller(transport, table.name, backoff or Backoff(), dice or random.Random())  # noqa: S311
 
     async def put(self, items: Sequence[Item]) -> Sequence[Rejected]:
         """Puts all items; the answer names those that DynamoDB refuses."""
-        answers = await asyncio.gather(*(self._batch(batch) for batch in batches(items)))
-        return [rejected for answer in answers for rejected in answer]
+        places = asyncio.Semaphore(self._parallel)
 
-    async def _batch(self, batch: list[Item]) -> list[Rejected]:
-        async with self._parallel:
-            return await self._put(batch)
+        async def put(batch: list[Item]) -> list[Rejected]:
+            async with places:
+                return await self._put(batch)
+
+        tasks = [asyncio.create_task(put(batch)) for batch in batches(items)]
+        try:
+            answers = await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+        return [rejected for answer in answers for rejected in answer]
 
     async def _put(self, batch: list[Item]) -> list[Rejected]:
         waits = self._caller.waits()
@@ -141,7 +157,12 @@ class BatchWriter:
             response = await self._caller.call("BatchWriteItem", wire.batch_body(self._table, left))
             if response.status != 200:
                 return await self._halves(left, response)
-            unprocessed = wire.parse_unprocessed(response.body, self._table)
+            try:
+                unprocessed = wire.parse_unprocessed(response.body, self._table)
+            except ValueError:
+                raise AwsError(
+                    f"table {self._table}: what a write took cannot be told from its answer; resume the run"
+                ) from None
             if len(unprocessed) < len(left):
                 waits = self._caller.waits()
             left = unprocessed

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -16,6 +17,7 @@ import botocore.session
 from botocore import exceptions as faults
 from botocore.config import Config
 from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+from botocore.parsers import ResponseParserError
 
 from downstage.domain.environment import Caller, Environment
 from downstage.errors import AwsError, ConfigError, CredentialsError, DownstageError, NotFound, Unreachable
@@ -39,6 +41,7 @@ _CREDENTIALS = {
     "InvalidAccessKeyId",
     "SignatureDoesNotMatch",
 }
+_DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"}
 
 
 class Session:
@@ -81,18 +84,20 @@ class Session:
 
     def _make_session(self) -> botocore.session.Session:
         environment = self.environment
-        try:
+        path = environment.credentials_file
+        if path is not None and not Path(path).is_file():
+            raise CredentialsError(
+                f"environment {environment.name}: there is no credentials file {path}; "
+                "correct 'credentials_file' in the configuration"
+            )
+        with calling(environment, "sign in"):
             session = botocore.session.Session(profile=environment.profile)
-            if environment.credentials_file:
-                session.set_config_variable("credentials_file", environment.credentials_file)
+            if path is not None:
+                session.set_config_variable("credentials_file", path)
             session.set_config_variable("region", environment.region)
+            session.get_scoped_config()  # raises now if there is no such profile
             if environment.role:
                 _assume(session, environment)
-        except faults.ProfileNotFound:
-            raise CredentialsError(
-                f"environment {environment.name}: there is no AWS profile '{environment.profile}'; "
-                "add it to the credentials file, or change 'profile' in the configuration"
-            ) from None
         return session
 
 
@@ -104,6 +109,7 @@ def _assume(session: botocore.session.Session, environment: Environment) -> None
 
     def create_client(service: str, **settings: Any) -> Any:
         settings.setdefault("region_name", environment.region)
+        settings.setdefault("config", _config(service, environment))
         return session.create_client(service, endpoint_url=environment.endpoint, **settings)
 
     fetcher = AssumeRoleCredentialFetcher(
@@ -115,11 +121,13 @@ def _assume(session: botocore.session.Session, environment: Environment) -> None
 
 
 def _config(service: str, environment: Environment) -> Config:
+    """Patient, for a hiccup must not end a long run; but whoever cannot even sign in is told within seconds."""
+    signing_in = service == "sts"
     s3 = {"addressing_style": "path"} if environment.endpoint else {}
     return Config(
-        retries={"mode": "standard", "total_max_attempts": 6},
-        connect_timeout=5,
-        read_timeout=60,
+        retries={"mode": "standard", "total_max_attempts": 3 if signing_in else 6},
+        connect_timeout=2 if signing_in else 5,
+        read_timeout=10 if signing_in else 60,
         max_pool_connections=32,
         user_agent_extra="downstage",
         **({"s3": s3} if service == "s3" else {}),  # type: ignore[arg-type]
@@ -139,15 +147,30 @@ def calling(environment: Environment, what: str) -> Iterator[None]:
         if code in _CREDENTIALS:
             raise CredentialsError(f"{where}: AWS does not accept the credentials ({code}); renew them") from None
         if code in _ABSENT:
-            raise NotFound(f"{where}: it does not exist ({code})", code) from None
+            raise NotFound(f"{where}: it does not exist ({code}); check the name and the region", code) from None
+        if code in _DENIED:
+            raise AwsError(f"{where}: AWS denies it ({code}); allow it in the role's policy", code) from None
         raise AwsError(f"{where}: AWS answered {code}", code) from None
     except (faults.NoCredentialsError, faults.PartialCredentialsError):
         raise _no_credentials(environment) from None
+    except faults.CredentialRetrievalError:
+        raise CredentialsError(f"{where}: the configured credentials cannot be fetched; check the profile") from None
     except (faults.TokenRetrievalError, faults.SSOError):
         raise CredentialsError(f"{where}: the SSO session has ended; run 'aws sso login'") from None
     except (faults.EndpointConnectionError, faults.ConnectionError, faults.HTTPClientError):
         at = environment.endpoint or f"AWS in {environment.region}"
         raise Unreachable(f"{where}: {at} does not answer; check the endpoint and the network") from None
+    except ResponseParserError:
+        at = environment.endpoint or "what answers"
+        raise Unreachable(f"{where}: {at} does not speak as AWS does; check the endpoint and the proxy") from None
+    except faults.ProfileNotFound:
+        named = f" '{environment.profile}'" if environment.profile else ", though AWS_PROFILE names one"
+        raise CredentialsError(
+            f"environment {environment.name}: there is no AWS profile{named}; "
+            "add it to the credentials file, or change 'profile' in the configuration"
+        ) from None
+    except faults.ConfigParseError:
+        raise CredentialsError(f"{where}: an AWS credentials or config file is malformed; correct it") from None
     except faults.ParamValidationError:
         raise ConfigError(f"{where}: a name or value in the configuration is not one that AWS accepts") from None
     except faults.BotoCoreError as error:

@@ -53,7 +53,7 @@ class MappingControl:
                 if (
                     consumer is not None
                     and consumer.table in tables
-                    and any(fnmatchcase(consumer.function, pattern) for pattern in self._streams.functions)
+                    and self._wanted(consumer.function.partition(":")[0])
                 ):
                     found.append(consumer)
         return sorted(found, key=lambda consumer: (consumer.table, consumer.function, consumer.stream_arn))
@@ -61,10 +61,10 @@ class MappingControl:
     def switch(self, consumer: Consumer, on: bool) -> None:
         """Enables or disables the mapping and waits for its real state."""
         wanted = "Enabled" if on else "Disabled"
-        if self._state(consumer) != wanted:
+        if self._wait(consumer, "Enabled", "Disabled", None) != wanted:  # one on its way cannot be switched
             with calling(self._target.environment, f"switch the consumer {consumer.function}"):
                 self._client(consumer).update_event_source_mapping(UUID=consumer.uuid, Enabled=on)
-        self._wait(consumer, wanted)
+            self._wait(consumer, wanted)
 
     def create(self, consumer: Consumer, stream_arn: str) -> str:
         """Makes the consumer's like on another stream, disabled, from the stream's beginning; gives its id."""
@@ -91,6 +91,9 @@ class MappingControl:
             return
         self._wait(consumer, None)
 
+    def _wanted(self, function: str) -> bool:
+        return any(fnmatchcase(function, pattern) for pattern in self._streams.functions)
+
     def _client(self, consumer: Consumer) -> Any:
         return self._target.client("lambda", consumer.region)
 
@@ -101,17 +104,19 @@ class MappingControl:
         except NotFound:
             return None
 
-    def _wait(self, consumer: Consumer, wanted: str | None) -> None:
+    def _wait(self, consumer: Consumer, *wanted: str | None) -> str | None:
+        """The first of the `wanted` states that the mapping is in; None is gone."""
         wait, waited = 0.05, 0.0
-        while (state := self._state(consumer)) != wanted:
+        while (state := self._state(consumer)) not in wanted:
             if waited > _PATIENCE:
                 raise AwsError(
                     f"the consumer {consumer.function} of table {consumer.table} is still {state}, not "
-                    f"{wanted or 'gone'}; look at its event-source mapping, then resume the run"
+                    f"{wanted[0] or 'gone'}; look at its event-source mapping, then resume the run"
                 )
             self._sleep(wait)
             waited += wait
             wait = min(wait * 2, 5.0)
+        return state
 
 
 def _consumer(mapping: Mapping[str, Any], region: str) -> Consumer | None:
@@ -127,7 +132,7 @@ def _consumer(mapping: Mapping[str, Any], region: str) -> Consumer | None:
         settings.pop("TumblingWindowInSeconds", None)
     return Consumer(
         uuid=mapping["UUID"],
-        function=mapping["FunctionArn"].split(":function:")[-1].split(":")[0],
+        function=mapping["FunctionArn"].split(":function:")[-1],  # with its alias, if it has one
         table=table.group(1),
         stream_arn=stream,
         state=mapping["State"],

@@ -83,6 +83,7 @@ class TableControl:
             with calling(environment, f"delete table {name}"):
                 if description.get("DeletionProtectionEnabled"):
                     self._client.update_table(TableName=name, DeletionProtectionEnabled=False)
+                    self.wait_active(name)
                 self._client.delete_table(TableName=name)
         self._wait(name, "deleted", lambda: self._gone(name))
         return True

@@ -42,7 +42,7 @@ def conclude(finished: Finished, *, json: bool) -> None:
         print_outcome(finished.outcome, sys.stdout)
         typer.echo(f"report: {finished.report}")
     if finished.error is not None:
-        if finished.error.exit_code in (1, 75):
+        if finished.error.exit_code in (1, 75) and not json:
             typer.echo(f"go on with: downstage resume {finished.outcome.run_id}", err=True)
         raise finished.error
     raise typer.Exit(finished.exit_code)

@@ -9,7 +9,7 @@ import typer
 from downstage.cli import options
 from downstage.cli.carry import open_project
 
-commands = typer.Typer(help="The masking key.", no_args_is_help=True)
+commands = typer.Typer(help="The masking key.\n\nExample: downstage key check test", no_args_is_help=True)
 
 
 @commands.command()

@@ -7,9 +7,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from typing import Annotated
+import threading
+import traceback
+from pathlib import Path
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -17,10 +21,14 @@ from downstage import __version__
 from downstage.cli import demo, keys, project, refresh, report, runs, sandbox, steps, streams
 from downstage.errors import DownstageError
 
+_INTERRUPTED = 130
+_CommandLineError: type[typer.BadParameter] = typer.BadParameter.__bases__[0]
+"""Every mistake on the command line; typer itself exports only the one below it."""
+
 app = typer.Typer(
     name="downstage",
     help="Refresh a lower AWS environment from production: DynamoDB with every e-mail address pseudonymised in "
-    "flight, buckets, search; and prove that nothing is missing, altered or leaked.",
+    "flight, buckets, search; and prove that nothing is missing, altered or leaked.\n\nExample: downstage demo",
     epilog="Exit codes: 0 ok, 1 failed, 2 usage or configuration, 3 refused by a guard, 4 verification failed, "
     "5 personal data found, 6 finished with items or objects left out, 75 time-box reached.",
     no_args_is_help=True,
@@ -51,26 +59,73 @@ for module in (project, refresh, runs, steps, streams, report, keys, sandbox, de
 
 def main() -> None:
     """The entry point: runs the command and ends the process with an honest exit code."""
+    threading.excepthook = _thread_failed
     try:
-        app()
+        code = app(standalone_mode=False)
     except DownstageError as error:
-        _say(error)
+        _say(str(error), error.exit_code)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo(
-            "downstage: interrupted; nothing is lost: see 'downstage runs', then 'downstage resume RUN'", err=True
-        )
-        _leave(130)
+    except _CommandLineError as error:
+        if _as_json():
+            _say(error.format_message(), error.exit_code)
+        else:
+            error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        code = _INTERRUPTED
     except BrokenPipeError:
         _leave(1)
+    except OSError as error:
+        _show_traceback(error)
+        where = f"{error.filename}: " if error.filename else ""
+        _say(f"{where}the system says: {error.strerror or type(error).__name__}", 1)
+        sys.exit(1)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: a traceback may quote an item
+        _say(_bug(error), 1)
+        sys.exit(1)
+    if code == _INTERRUPTED:
+        _say("interrupted; nothing is lost: see 'downstage runs', then 'downstage resume RUN'", code)
+        _leave(code)
+    sys.exit(code or 0)
 
 
-def _say(error: DownstageError) -> None:
-    for line in str(error).splitlines():
+def _as_json() -> bool:
+    return "--json" in sys.argv[1:]
+
+
+def _say(message: str, exit_code: int) -> None:
+    """Why the command failed: lines on standard error, or with `--json` one object on standard output."""
+    if _as_json():
+        typer.echo(json.dumps({"event": "error", "message": message, "exit_code": exit_code}))
+        return
+    for line in message.splitlines():
         typer.echo(f"downstage: {line}", err=True)
 
 
-def _leave(code: int) -> None:
+def _bug(error: BaseException) -> str:
+    """An error that nobody foresaw, in one line: what and where, but never its text, which may quote an item."""
+    _show_traceback(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if f"{os.sep}downstage{os.sep}" in frame.filename] or frames
+    where = f" in {Path(own[-1].filename).stem}:{own[-1].lineno}" if own else ""
+    return (
+        f"internal error ({type(error).__name__}{where}); this is a bug: please report this line; "
+        "set DOWNSTAGE_DEBUG=1 for the traceback"
+    )
+
+
+def _show_traceback(error: BaseException) -> None:
+    """For who asks for it."""
+    if os.environ.get("DOWNSTAGE_DEBUG") == "1":
+        traceback.print_exception(error)
+
+
+def _thread_failed(failure: threading.ExceptHookArgs) -> None:
+    if failure.exc_value is not None:
+        typer.echo(f"downstage: {_bug(failure.exc_value)}", err=True)
+
+
+def _leave(code: int) -> NoReturn:
     """Ends at once: threads and worker processes hold nothing that the journal does not."""
     try:
         sys.stdout.flush()

@@ -12,7 +12,10 @@ from downstage.cli import options
 if TYPE_CHECKING:
     from downstage.sandbox import SandboxRecord
 
-commands = typer.Typer(help="Two AWS accounts on this machine, filled with made-up court cases.", no_args_is_help=True)
+commands = typer.Typer(
+    help="Two AWS accounts on this machine, filled with made-up court cases.\n\nExample: downstage sandbox up",
+    no_args_is_help=True,
+)
 
 Directory = Annotated[Path, typer.Option("--directory", "-d", help="The sandbox's directory.")]
 Cases = Annotated[int, typer.Option("--cases", min=1, help="How many court cases to make up.")]

@@ -8,7 +8,9 @@ from downstage.cli import options
 from downstage.cli.carry import carry, open_project
 
 commands = typer.Typer(
-    help="The consumers (Lambda event-source mappings) of the target tables' streams.", no_args_is_help=True
+    help="The consumers (Lambda event-source mappings) of the target tables' streams.\n\n"
+    "Example: downstage streams status test",
+    no_args_is_help=True,
 )
 
 

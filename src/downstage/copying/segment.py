@@ -5,22 +5,27 @@ process, in a Spark executor and in AWS Glue. Its rules:
 
 * a page's checkpoint is saved only when every item of the page is acknowledged, quarantined or expired;
 * an item that cannot be masked is quarantined and never written;
-* the cursor is sealed before the journal sees it; what a redone page adds to the digest is added once.
+* the cursor is sealed before the journal sees it; what a redone page adds to the digest is added once;
+* an item is expired only if DynamoDB itself would delete it.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol
 
 import orjson
 
 from downstage.errors import MaskingError
-from downstage.ports import Checkpoint, Item, ItemReader, ItemWriter, Page, Sealer
+from downstage.ports import Checkpoint, Item, ItemReader, ItemWriter, Sealer
 from downstage.proof import digest
 
 Save = Callable[[Checkpoint], None]
+
+OLDEST_EXPIRY = 5 * 366 * 86400.0
+"""DynamoDB never deletes an item whose TTL lies more than five years back (0 means "never" in many an application)."""
 
 
 class Mask(Protocol):
@@ -36,7 +41,8 @@ class CopyTask:
     """What one segment's copy needs besides its parts.
 
     `context` names run, task and table for sealing. `expired_before` is the instant (seconds since the epoch) below
-    which an item's `ttl_attribute` means expired; it is fixed in the plan and never moves with the clock.
+    which an item's `ttl_attribute` means expired, down to `OLDEST_EXPIRY` before it; it is fixed in the plan and
+    never moves with the clock.
     """
 
     context: str
@@ -85,35 +91,35 @@ async def copy_segment(
     counts = _Counts(**checkpoint.counters)
     total = checkpoint.digest
     cursor = orjson.loads(sealer.open(checkpoint.cursor, context)) if checkpoint.cursor else None
-    pages: AsyncIterator[Page] = reader.pages(checkpoint.segment, checkpoint.total_segments, cursor)
-    async for page in pages:
-        before = mask.replaced
-        masked, left_out = _mask_page(task, page.items, mask)
-        expired = len(page.items) - len(masked) - len(left_out)
-        rejected = await writer.put([new for _, new in masked]) if masked else ()
-        refused = {_identity(task, rejection.item): rejection.reason for rejection in rejected}
-        for old, new in masked:
-            reason = refused.get(_identity(task, new)) if refused else None
-            if reason is None:
-                total = digest.add(total, digest.item_digest(new))
-                counts.written += 1
-            else:
-                left_out.append((old, reason))
-        for old, reason in left_out:
-            quarantine(old, reason)
-        counts.read += len(page.items)
-        counts.quarantined += len(left_out)
-        counts.expired += expired
-        counts.addresses += mask.replaced - before
-        checkpoint = Checkpoint(
-            segment=checkpoint.segment,
-            total_segments=checkpoint.total_segments,
-            cursor=sealer.seal(orjson.dumps(page.cursor), context) if page.cursor is not None else None,
-            done=page.cursor is None,
-            digest=total,
-            counters=counts.as_dict(),
-        )
-        save(checkpoint)
+    async with aclosing(reader.pages(checkpoint.segment, checkpoint.total_segments, cursor)) as pages:
+        async for page in pages:
+            before = mask.replaced
+            masked, left_out = _mask_page(task, page.items, mask)
+            expired = len(page.items) - len(masked) - len(left_out)
+            rejected = await writer.put([new for _, new in masked]) if masked else ()
+            refused = {_identity(task, rejection.item): rejection.reason for rejection in rejected}
+            for old, new in masked:
+                reason = refused.get(_identity(task, new)) if refused else None
+                if reason is None:
+                    total = digest.add(total, digest.item_digest(new))
+                    counts.written += 1
+                else:
+                    left_out.append((old, reason))
+            for old, reason in left_out:
+                quarantine(old, reason)
+            counts.read += len(page.items)
+            counts.quarantined += len(left_out)
+            counts.expired += expired
+            counts.addresses += mask.replaced - before
+            checkpoint = Checkpoint(
+                segment=checkpoint.segment,
+                total_segments=checkpoint.total_segments,
+                cursor=sealer.seal(orjson.dumps(page.cursor), context) if page.cursor is not None else None,
+                done=page.cursor is None,
+                digest=total,
+                counters=counts.as_dict(),
+            )
+            save(checkpoint)
     return checkpoint
 
 
@@ -150,4 +156,4 @@ def _expired(task: CopyTask, item: Item) -> bool:
     if task.ttl_attribute is None or task.expired_before is None:
         return False
     number = item.get(task.ttl_attribute, {}).get("N")
-    return number is not None and float(number) < task.expired_before
+    return number is not None and task.expired_before - OLDEST_EXPIRY <= float(number) < task.expired_before

@@ -7,11 +7,13 @@ is conditional on the run's epoch, so a worker that outlived its run changes not
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import orjson
@@ -53,14 +55,16 @@ class SqliteJournal:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._local = threading.local()
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.exists():
+                _make(path)
+        except (OSError, sqlite3.Error) as error:
+            raise JournalError(f"the journal {path} cannot be made: {error}") from None
         with self._reading() as connection:
             version = connection.execute("pragma user_version").fetchone()[0]
-            if version not in (0, _VERSION):
-                raise JournalError(
-                    f"{path} was written by another version of Downstage (journal format {version})"
-                )
-            connection.executescript(_TABLES + f"pragma user_version = {_VERSION};")
+        if version != _VERSION:
+            raise JournalError(f"{path} is no journal, or of another version of Downstage (journal format {version})")
 
     # -- runs
 
@@ -82,9 +86,7 @@ class SqliteJournal:
                     ),
                 )
             except sqlite3.IntegrityError:
-                raise RunConflict(
-                    f"a run {record.run_id} exists already: name another, or resume it"
-                ) from None
+                raise RunConflict(f"a run {record.run_id} exists already: name another, or resume it") from None
 
     def run(self, run_id: str) -> RunRecord | None:
         """The run, or None."""
@@ -99,30 +101,26 @@ class SqliteJournal:
 
     def take_over(self, run_id: str) -> RunRecord:
         """Raises the run's epoch and marks it running: whoever held it before can write no more."""
-        with self._reading() as connection:
-            connection.execute(
-                "update runs set epoch = epoch + 1, state = 'running', ended = '' where run_id = ?", (run_id,)
-            )
-        record = self.run(run_id)
-        if record is None:
+        with self._reading() as connection:  # one statement, so that two successors never get the same epoch
+            rows = connection.execute(
+                "update runs set epoch = epoch + 1, state = 'running', ended = '' where run_id = ? returning *",
+                (run_id,),
+            ).fetchall()
+        if not rows:
             raise JournalError(f"there is no run {run_id} in {self._path.name}: see 'downstage runs'")
-        return record
+        return _run(rows[0])
 
     def end_run(self, run_id: str, epoch: int, state: str, ended: str) -> None:
         """Marks how the run ended."""
         with self._fenced(run_id, epoch) as connection:
-            connection.execute(
-                "update runs set state = ?, ended = ? where run_id = ?", (state, ended, run_id)
-            )
+            connection.execute("update runs set state = ?, ended = ? where run_id = ?", (state, ended, run_id))
 
     # -- steps
 
     def step(self, run_id: str, name: str) -> StepRecord | None:
         """One step of the run, or None if it has not begun."""
         with self._reading() as connection:
-            row = connection.execute(
-                "select * from steps where run_id = ? and name = ?", (run_id, name)
-            ).fetchone()
+            row = connection.execute("select * from steps where run_id = ? and name = ?", (run_id, name)).fetchone()
         return _step(row) if row else None
 
     def steps(self, run_id: str) -> Sequence[StepRecord]:
@@ -196,16 +194,12 @@ class SqliteJournal:
     def add_finding(self, run_id: str, epoch: int, task: str, finding: Mapping[str, Any]) -> None:
         """Enters a leak finding; the same one again changes nothing."""
         with self._fenced(run_id, epoch) as connection:
-            connection.execute(
-                "insert or ignore into findings values (?, ?, ?)", (run_id, task, _dump(finding))
-            )
+            connection.execute("insert or ignore into findings values (?, ?, ?)", (run_id, task, _dump(finding)))
 
     def findings(self, run_id: str) -> Sequence[Mapping[str, Any]]:
         """All leak findings of the run."""
         with self._reading() as connection:
-            rows = connection.execute(
-                "select finding from findings where run_id = ? order by task", (run_id,)
-            )
+            rows = connection.execute("select finding from findings where run_id = ? order by task, finding", (run_id,))
             return [orjson.loads(row["finding"]) for row in rows]
 
     # -- inside
@@ -213,11 +207,8 @@ class SqliteJournal:
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = sqlite3.connect(
-                self._path, timeout=30, isolation_level=None, check_same_thread=False
-            )
+            connection = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
             connection.row_factory = sqlite3.Row
-            connection.execute("pragma journal_mode = wal")
             connection.execute("pragma synchronous = full")
             self._local.connection = connection
         return connection
@@ -245,8 +236,23 @@ class SqliteJournal:
                 yield connection
                 connection.execute("commit")
             except BaseException:
-                connection.execute("rollback")
+                if connection.in_transaction:  # a full disk has rolled back already
+                    connection.execute("rollback")
                 raise
+
+
+def _make(path: Path) -> None:
+    """Makes the file apart and gives it its name when it is whole, so that many may open a new journal at once.
+
+    (To turn an open database to WAL fails at once if another connection looks at it, whatever the timeout.)
+    """
+    with TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
+        unfinished = Path(folder) / path.name
+        with closing(sqlite3.connect(unfinished)) as connection:
+            connection.execute("pragma journal_mode = wal")
+            connection.executescript(_TABLES + f"pragma user_version = {_VERSION};")
+        with suppress(FileExistsError):
+            os.link(unfinished, path)
 
 
 def _dump(value: Mapping[str, Any]) -> str:

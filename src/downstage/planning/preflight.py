@@ -49,7 +49,7 @@ def find_problems(
         for pair in plan.tables:
             look(partial(_table, source_tables, pair.source.name))
         if plan.search is not None and plan.search.source is not None:
-            look(partial(_domain, source_domains, plan.search.source.name))
+            look(partial(_domain, source_domains, plan.search.source.name, "source", "search.from"))
     if target_there:
         look(lambda: check_wipe(plan, target_tables, target_domains))
         for bucket in plan.buckets:
@@ -59,6 +59,8 @@ def find_problems(
         if plan.deploy is None:
             for pair in plan.tables:
                 look(partial(_table, target_tables, pair.target.name))
+            if plan.search is not None:
+                look(partial(_domain, target_domains, plan.search.target.name, "target", "search.domain"))
     return problems
 
 
@@ -77,9 +79,9 @@ def _table(tables: TableAdmin, name: str) -> None:
     tables.facts(name)
 
 
-def _domain(domains: SearchDomains, name: str) -> None:
+def _domain(domains: SearchDomains, name: str, side: str, setting: str) -> None:
     if domains.description(name) is None:
-        raise NotFound(f"there is no search domain {name} in the source: correct search.from")
+        raise NotFound(f"there is no search domain {name} in the {side}: correct {setting} in the configuration")
 
 
 def _bucket(store: ObjectStore, pair: BucketPair) -> None:

@@ -42,13 +42,16 @@ def canonical_number(text: str) -> str:
     """One text for each value: `1.10`, `1.1` and `11E-1` are the same number, to 38 digits and beyond."""
     if _PLAIN_INTEGER.fullmatch(text):
         return text
-    sign, digits, exponent = Decimal(text).as_tuple()
+    try:
+        sign, digits, exponent = Decimal(text).as_tuple()
+    except ArithmeticError:
+        raise ValueError("an N attribute is not a number") from None
+    if not isinstance(exponent, int):
+        raise ValueError("DynamoDB has no infinities")
     significant = "".join(map(str, digits)).lstrip("0")
     stripped = significant.rstrip("0")
     if not stripped:
         return "0"
-    if not isinstance(exponent, int):
-        raise ValueError("DynamoDB has no infinities")
     power = exponent + len(significant) - len(stripped)
     return f"{'-' if sign else ''}{stripped}" + (f"e{power}" if power else "")
 

@@ -15,7 +15,6 @@ from downstage.domain.plan import BucketPair
 from downstage.ports import Checkpoint, ObjectFacts, ObjectStore, Sealer
 from downstage.syncing.merge import Action, Difference, merge
 
-_CHUNK = 1000
 _COUNTERS = ("copied", "deleted", "unchanged", "skipped", "bytes_copied")
 
 
@@ -29,11 +28,14 @@ def sync_bucket(
     save: Callable[[Checkpoint], None],
     finished: Callable[[Action, str], None],
     workers: int = 16,
+    chunk_size: int = 1000,
 ) -> Checkpoint:
     """Syncs what is left; returns the last checkpoint, which is `done`.
 
     `finished` is told of each copy, delete and skip as it ends (with the real key: the caller redacts it).
-    Counters: copied, deleted, unchanged, skipped, bytes_copied, and one `skipped: REASON` for each reason.
+    Counters: copied, deleted, unchanged, skipped, bytes_copied, and one `skipped: REASON` for each reason. What a
+    chunk had copied before it broke off is unchanged when it is looked at again. `chunk_size` is 1,000 at most, as
+    many keys as one delete may name.
     """
     if checkpoint.done:
         return checkpoint
@@ -41,7 +43,7 @@ def sync_bucket(
     cursor = sealer.open(checkpoint.cursor, context).decode() if checkpoint.cursor else None
     differences = merge(store.list(pair.source, cursor), store.list(pair.target, cursor), delete=pair.delete)
     with ThreadPoolExecutor(workers, thread_name_prefix="sync") as pool:
-        for chunk in _chunks(differences):
+        for chunk in _chunks(differences, chunk_size):
             _perform(pair, chunk, store, pool, finished)
             _count(chunk, counters)
             checkpoint = Checkpoint(
@@ -75,8 +77,8 @@ def compare_bucket(pair: BucketPair, store: ObjectStore, look: Callable[[ObjectF
     return compared, differing
 
 
-def _chunks(differences: Iterator[Difference]) -> Iterator[list[Difference]]:
-    while chunk := list(islice(differences, _CHUNK)):
+def _chunks(differences: Iterator[Difference], size: int) -> Iterator[list[Difference]]:
+    while chunk := list(islice(differences, size)):
         yield chunk
 
 

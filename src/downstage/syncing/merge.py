@@ -58,10 +58,10 @@ def merge(source: Iterable[ObjectFacts], target: Iterable[ObjectFacts], *, delet
 
 
 def same(source: ObjectFacts, target: ObjectFacts) -> bool:
-    """Whether the target's object is the source's: plain ETags decide, else size and time as `aws s3 sync` does."""
+    """Whether the target's object is the source's: equal or plain ETags decide, else size and time."""
     if source.size != target.size:
         return False
-    if _plain(source.etag) and _plain(target.etag):
+    if source.etag == target.etag or (_plain(source.etag) and _plain(target.etag)):
         return source.etag == target.etag
     return source.modified <= target.modified
 

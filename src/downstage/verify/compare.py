@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,25 +86,26 @@ async def verify_segment(
     counters = {"items": 0, "leaks": 0} | dict(checkpoint.counters)
     total = checkpoint.digest
     cursor = orjson.loads(sealer.open(checkpoint.cursor, where)) if checkpoint.cursor else None
-    async for page in reader.pages(checkpoint.segment, checkpoint.total_segments, cursor):
-        for item in page.items:
-            total = digest.add(total, digest.item_digest(item))
-            for finding in scanner.scan_item(item):
-                counters["leaks"] += 1
-                leak(LeakPlace(table, finding.path, finding.layers, finding.fingerprint))
-            if expectations is not None:
-                for index, document_id in expectations.of(item):
-                    _count(counters, index, document_id)
-        counters["items"] += len(page.items)
-        checkpoint = Checkpoint(
-            segment=checkpoint.segment,
-            total_segments=checkpoint.total_segments,
-            cursor=sealer.seal(orjson.dumps(page.cursor), where) if page.cursor is not None else None,
-            done=page.cursor is None,
-            digest=total,
-            counters=dict(counters),
-        )
-        save(checkpoint)
+    async with aclosing(reader.pages(checkpoint.segment, checkpoint.total_segments, cursor)) as pages:
+        async for page in pages:
+            for item in page.items:
+                total = digest.add(total, digest.item_digest(item))
+                for finding in scanner.scan_item(item):
+                    counters["leaks"] += 1
+                    leak(LeakPlace(table, finding.path, finding.layers, finding.fingerprint))
+                if expectations is not None:
+                    for index, document_id in expectations.of(item):
+                        _count(counters, index, document_id)
+            counters["items"] += len(page.items)
+            checkpoint = Checkpoint(
+                segment=checkpoint.segment,
+                total_segments=checkpoint.total_segments,
+                cursor=sealer.seal(orjson.dumps(page.cursor), where) if page.cursor is not None else None,
+                done=page.cursor is None,
+                digest=total,
+                counters=dict(counters),
+            )
+            save(checkpoint)
     return checkpoint
 
 

@@ -6,6 +6,7 @@ Nothing here does I/O or logs; an error's text never quotes the service's messag
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -30,6 +31,7 @@ class Fault(Enum):
     FATAL = "fatal"
 
 
+_NAME = re.compile(r"[A-Za-z]{1,80}")
 _FAULTS = {
     "ProvisionedThroughputExceededException": Fault.THROTTLE,
     "ThrottlingException": Fault.THROTTLE,
@@ -83,9 +85,9 @@ def scan_body(
 
 def parse_page(body: bytes) -> Page:
     """The page that a Scan answered. Raises ValueError if the answer is not whole."""
-    answer = orjson.loads(body)
-    items = answer["Items"]
-    if len(items) != answer["Count"]:
+    answer = _answer(body)
+    items = answer.get("Items")
+    if not isinstance(items, list) or len(items) != answer.get("Count"):
         raise ValueError("a page holds another number of items than it says")
     return Page(items, answer.get("LastEvaluatedKey"))
 
@@ -96,19 +98,18 @@ def batch_body(table: str, items: Sequence[Item]) -> bytes:
 
 
 def parse_unprocessed(body: bytes, table: str) -> list[Item]:
-    """The items that a BatchWriteItem answered it did not take."""
-    answer = orjson.loads(body)
-    left = answer.get("UnprocessedItems") or {}
-    return [request["PutRequest"]["Item"] for request in left.get(table, [])]
+    """The items that a BatchWriteItem answered it did not take. Raises ValueError if the answer is not whole."""
+    left = _answer(body).get("UnprocessedItems") or {}
+    try:
+        return [request["PutRequest"]["Item"] for request in left.get(table, [])]
+    except (AttributeError, KeyError, TypeError):
+        raise ValueError("an answer has another shape than DynamoDB's") from None
 
 
 def fault_code(response: Response) -> str:
     """The error's short name, such as `ValidationException`; `HTTP 503` if the body names none."""
-    try:
-        kind = orjson.loads(response.body).get("__type", "")
-    except (orjson.JSONDecodeError, AttributeError):
-        kind = ""
-    return kind.rpartition("#")[2] or f"HTTP {response.status}"
+    kind = _said(response, "__type").rpartition("#")[2]
+    return kind if _NAME.fullmatch(kind) else f"HTTP {response.status}"
 
 
 def classify(response: Response) -> Fault:
@@ -116,15 +117,14 @@ def classify(response: Response) -> Fault:
     known = _FAULTS.get(fault_code(response))
     if known is not None:
         return known
+    if response.status == 429:
+        return Fault.THROTTLE
     return Fault.RETRY if response.status >= 500 else Fault.FATAL
 
 
 def rejection_reason(response: Response) -> str:
     """Why an item was refused, in our words: the service's own may quote the item."""
-    try:
-        message = str(orjson.loads(response.body).get("message", "")).lower()
-    except (orjson.JSONDecodeError, AttributeError):
-        message = ""
+    message = (_said(response, "message") or _said(response, "Message")).lower()
     for sign, reason in (
         ("item size", "the item is larger than 400 KB"),
         ("duplicate", "two items of one batch have the same key"),
@@ -138,3 +138,23 @@ def rejection_reason(response: Response) -> str:
         if sign in message:
             return reason
     return "DynamoDB refuses the item"
+
+
+def _answer(body: bytes) -> dict[str, Any]:
+    """The JSON object that was answered. Raises ValueError, without the text, if it is none."""
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise ValueError("an answer is not a JSON object")
+    return answer
+
+
+def _said(response: Response, field: str) -> str:
+    """One text field of an error's body, or nothing."""
+    try:
+        value = _answer(response.body).get(field)
+    except ValueError:
+        return ""
+    return value if isinstance(value, str) else ""

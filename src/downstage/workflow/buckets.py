@@ -10,8 +10,8 @@ from downstage.planning import guards
 from downstage.ports import Checkpoint, ObjectFacts
 from downstage.syncing.bucket import compare_bucket, sync_bucket
 from downstage.syncing.merge import Action
+from downstage.workflow.findings import record_leak
 from downstage.workflow.parts import Parts, Step
-from downstage.workflow.tables import record_leak
 
 
 def sync(parts: Parts, step: Step) -> str:
@@ -47,7 +47,7 @@ def verify_buckets(parts: Parts, step: Step) -> str:
             for finding in parts.scanner.scan_text(entry.key, "key"):
                 leaks += 1
                 place = LeakPlace(pair.target.name, finding.path, finding.layers, finding.fingerprint)
-                record_leak(parts, f"verify/{pair.target.name}", place)
+                record_leak(parts.journal, parts.run.run_id, parts.run.epoch, f"verify/{pair.target.name}", place)
 
         _, left = compare_bucket(pair, parts.store, look)
         keys += seen

@@ -18,7 +18,7 @@ from downstage.domain.outcome import (
     TableOutcome,
 )
 from downstage.ports import Journal, RunRecord, StepRecord
-from downstage.workflow.tables import summed, total_digest, whole
+from downstage.workflow.sums import summed, total_digest, whole
 
 _PLACES = 50
 

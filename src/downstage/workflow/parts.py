@@ -82,6 +82,11 @@ class Parts:
     deployer: Deployer | None
     redact: Callable[[str], str]
 
+    @property
+    def copy_run(self) -> str:
+        """The run whose copy is verified: this one, unless `verify` was called alone."""
+        return str(self.run.settings.get("copy_run") or self.run.run_id)
+
     def guard(self) -> None:
         """Stands before every write: the plan is one that may be carried out, and we are who it says we are."""
         guards.check_accounts(self.plan, self.environments)

@@ -5,10 +5,14 @@ Each looks, records what it is going to do, does it, and looks again. Each may b
 
 from __future__ import annotations
 
-from downstage.domain.plan import ItemFlag
+from collections.abc import Mapping
+from typing import Any
+
+from downstage.domain.plan import Flag, ParameterFlag
 from downstage.errors import ConfigError, GuardRefused, UsageError, VerificationFailed
 from downstage.planning import guards
 from downstage.planning.preflight import check_wipe, find_problems
+from downstage.proof import digest
 from downstage.workflow.parts import Parts, Step
 
 
@@ -38,12 +42,18 @@ def flags(parts: Parts, step: Step) -> str:
     step.intent(lambda: {"flags": [flag.label for flag in parts.plan.flags]})
     for flag in parts.plan.flags:
         parts.flags.write(flag)
-        wanted = dict(flag.values) if isinstance(flag, ItemFlag) else flag.value
-        if parts.flags.read(flag) != wanted:
+        if not _reads(flag, parts.flags.read(flag)):
             raise VerificationFailed(
                 f"the flag {flag.label} was written but reads otherwise: look for who else sets it"
             )
     return f"{len(parts.plan.flags)} set and read back"
+
+
+def _reads(flag: Flag, found: Mapping[str, Any] | str | None) -> bool:
+    """Whether a flag reads as it was set. DynamoDB writes a number (1.0, 1) and orders a set in its own way."""
+    if isinstance(flag, ParameterFlag):
+        return found == flag.value
+    return isinstance(found, Mapping) and digest.item_digest(dict(found)) == digest.item_digest(dict(flag.values))
 
 
 def wipe(parts: Parts, step: Step) -> str:
@@ -60,18 +70,19 @@ def wipe(parts: Parts, step: Step) -> str:
         }
     )
     for domain in intent["domains"]:
-        if parts.target_domains.description(domain) is not None:
+        description = parts.target_domains.description(domain)
+        if description is not None and not description.get("Deleted"):
             documents = parts.target_domains.index(domain)
             for index in documents.indices():
                 documents.delete(index)
-            parts.target_domains.delete(domain)
+        parts.target_domains.delete(domain)
     for table in intent["tables"]:
         parts.target_tables.delete(table)
     return f"{len(intent['tables'])} tables and {len(intent['domains'])} search domains deleted"
 
 
 def deploy(parts: Parts, step: Step) -> str:
-    """Has the deployer make the tables and domains, and checks that the tables are there and are empty."""
+    """Has the deployer make the tables and domains, and checks that the tables are there."""
     if parts.deployer is None:
         return "nothing configured"
     parts.guard()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from downstage.domain.events import StepFinished, StepStarted
 from downstage.domain.outcome import StepState
+from downstage.errors import DownstageError
 from downstage.ports import Durable
 from downstage.workflow import buckets, prepare, search, tables
 from downstage.workflow.parts import Parts, Step
@@ -82,11 +83,18 @@ def _run(parts: Parts, name: str) -> None:
     try:
         detail = ACTIONS[name](parts, step)
     except Exception as error:
-        step.save(StepState.FAILED, str(error).splitlines()[0] if str(error) else type(error).__name__)
-        parts.emit(StepFinished(name, StepState.FAILED.value, parts.clock.monotonic() - started, str(error)))
+        said = _said(error)
+        step.save(StepState.FAILED, said.partition("\n")[0])
+        parts.emit(StepFinished(name, StepState.FAILED.value, parts.clock.monotonic() - started, said))
         raise
     step.save(StepState.DONE, detail)
     parts.emit(StepFinished(name, StepState.DONE.value, parts.clock.monotonic() - started, detail))
+
+
+def _said(error: Exception) -> str:
+    """What may be told of an error. One that is not ours may quote an item: only its name is told."""
+    name = type(error).__name__
+    return (str(error) or name) if isinstance(error, DownstageError) else f"unexpected {name}"
 
 
 def _skip(parts: Parts, name: str) -> None:

@@ -7,8 +7,8 @@ from downstage.domain.outcome import LeakPlace
 from downstage.domain.plan import SearchPlan
 from downstage.errors import AwsError, JournalError, LeakFound, VerificationFailed
 from downstage.verify.compare import ID_MODULUS, Expected, expected_documents, id_digest
+from downstage.workflow.findings import record_leak
 from downstage.workflow.parts import Parts, Step
-from downstage.workflow.tables import record_leak
 
 _POLL = 0.5
 
@@ -21,6 +21,8 @@ def consumers_on(parts: Parts, step: Step) -> str:
     found = parts.consumers.consumers([pair.target.name for pair in parts.plan.tables])
     step.intent(lambda: {"consumers": sorted(consumer.function for consumer in found)})
     for consumer in found:
+        if consumer.region != parts.plan.target.region:
+            continue  # the stream of a replica: `target_tables` does not see it
         current = parts.target_tables.facts(consumer.table).stream_arn
         if consumer.stream_arn != current:
             raise AwsError(
@@ -79,7 +81,7 @@ def verify_index(parts: Parts, step: Step) -> str:
             for finding in [*parts.scanner.scan_text(document_id, "_id"), *parts.scanner.scan_document(source)]:
                 leaks += 1
                 place = LeakPlace(name, finding.path, finding.layers, finding.fingerprint)
-                record_leak(parts, f"verify/{name}", place)
+                record_leak(parts.journal, parts.run.run_id, parts.run.epoch, f"verify/{name}", place)
         scanned += found
         expected = wanted.get(name)
         if expected is not None:

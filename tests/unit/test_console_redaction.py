@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import re
-import stat
 import time
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from downstage.console.log import ADDRESS, RedactingFormatter, log_file, redact
+from downstage.console.redaction import ADDRESS, redact
 
 
 @pytest.mark.parametrize(
@@ -78,26 +75,3 @@ def test_time_is_linear(piece: str) -> None:
         return time.process_time() - start
 
     assert seconds(200_000) < 3
-
-
-def test_log_file_redacts_message_arguments_exception_and_is_private(tmp_path: Path) -> None:
-    path = tmp_path / "debug.log"
-    handler = log_file(path)
-    logger = logging.Logger("downstage.test")
-    logger.addHandler(handler)
-    logger.warning("for %s", {"email": "jane@example.com"})
-    try:
-        raise ValueError("bob@example.com is odd")
-    except ValueError:
-        logger.exception("key %s", "a/ann%40example.com")
-    handler.close()
-    text = path.read_text(encoding="utf-8")
-    assert "example" not in text
-    assert text.count(ADDRESS) == 4  # the message, the key, the line of code, the exception
-    assert "ValueError" in text
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-
-
-def test_formatter_keeps_what_is_clean() -> None:
-    record = logging.LogRecord("downstage", logging.INFO, "", 1, "copied %d", (3,), None)
-    assert RedactingFormatter("%(levelname)s %(message)s").format(record) == "INFO copied 3"

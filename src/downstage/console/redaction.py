@@ -9,9 +9,7 @@ what is redacted already. Only the standard library is imported.
 
 from __future__ import annotations
 
-import logging
 import re
-from pathlib import Path
 
 ADDRESS = "‹address›"
 
@@ -64,22 +62,3 @@ def _quote_start(text: str, lowest: int, closing: int) -> int:
         if not text.endswith("\\", lowest, opening):
             break
     return opening
-
-
-class RedactingFormatter(logging.Formatter):
-    """Formats a record as usual (message, arguments, exception, stack) and redacts the whole of it."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The finished text, redacted last, so that nothing can be added after."""
-        return redact(super().format(record))
-
-
-def log_file(path: Path) -> logging.Handler:
-    """A handler that appends redacted records to `path`, readable by its owner only.
-
-    For the logger `downstage`, never for the root: botocore logs whole request bodies.
-    """
-    path.touch(mode=0o600)
-    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
-    handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    return handler

@@ -1,0 +1,97 @@
+"""Lanes over memory tables: the real copy loop, the real verification, memory at both ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import orjson
+
+from downstage.copying.segment import CopyTask, Mask, copy_segment
+from downstage.domain.plan import SearchPlan
+from downstage.ports import Checkpoint, Item, ItemReader, ItemWriter, Journal, Lane, RunRecord, Sealer
+from downstage.verify.compare import IndexExpectations, verify_segment
+from downstage.verify.leaks import LeakScanner
+from downstage.workflow.findings import record_leak
+from downstage.workflow.parts import TableWork
+
+
+class MemoryLanes:
+    """Implements `workflow.parts.LaneWork` in this process. Readers and writers are made by name of the table."""
+
+    def __init__(
+        self,
+        *,
+        source_reader: Callable[[str], ItemReader],
+        target_reader: Callable[[str], ItemReader],
+        writer: Callable[[str], ItemWriter],
+        journal: Journal,
+        mask: Mask,
+        sealer: Sealer,
+        scanner: LeakScanner,
+        search: SearchPlan | None,
+        fingerprint: Callable[[str], str],
+    ) -> None:
+        self._source_reader = source_reader
+        self._target_reader = target_reader
+        self._writer = writer
+        self._journal = journal
+        self._mask = mask
+        self._sealer = sealer
+        self._scanner = scanner
+        self._expectations = IndexExpectations(search.document_id, search.expectations) if search else None
+        self._fingerprint = fingerprint
+
+    def copy(self, run: RunRecord, tables: Sequence[TableWork]) -> Callable[[Lane], None]:
+        """The function that copies one lane."""
+        return partial(self._copy_lane, run, {f"copy/{table.target}": table for table in tables})
+
+    def verify(self, run: RunRecord, tables: Sequence[TableWork]) -> Callable[[Lane], None]:
+        """The function that verifies one lane."""
+        return partial(self._verify_lane, run, {f"verify/{table.target}": table for table in tables})
+
+    def _copy_lane(self, run: RunRecord, tables: dict[str, TableWork], lane: Lane) -> None:
+        work = tables[lane.task]
+        task = CopyTask(f"{run.run_id}/{lane.task}", work.key_names, work.ttl_attribute, work.expired_before)
+
+        def quarantine(item: Item, reason: str) -> None:
+            key = orjson.dumps([item.get(name) for name in work.key_names]).decode()
+            self._journal.quarantine(run.run_id, run.epoch, lane.task, self._fingerprint(key), reason)
+
+        for segment in lane.segments:
+            asyncio.run(
+                copy_segment(
+                    task,
+                    self._start(run, lane, segment, work),
+                    reader=self._source_reader(work.source),
+                    mask=self._mask,
+                    writer=self._writer(work.target),
+                    sealer=self._sealer,
+                    save=partial(self._journal.save_checkpoint, run.run_id, run.epoch, lane.task),
+                    quarantine=quarantine,
+                )
+            )
+
+    def _verify_lane(self, run: RunRecord, tables: dict[str, TableWork], lane: Lane) -> None:
+        work = tables[lane.task]
+        for segment in lane.segments:
+            asyncio.run(
+                verify_segment(
+                    work.target,
+                    f"{run.run_id}/{lane.task}",
+                    self._start(run, lane, segment, work),
+                    reader=self._target_reader(work.target),
+                    scanner=self._scanner,
+                    expectations=self._expectations,
+                    sealer=self._sealer,
+                    save=partial(self._journal.save_checkpoint, run.run_id, run.epoch, lane.task),
+                    leak=partial(record_leak, self._journal, run.run_id, run.epoch, lane.task),
+                )
+            )
+
+    def _start(self, run: RunRecord, lane: Lane, segment: int, work: TableWork) -> Checkpoint:
+        for checkpoint in self._journal.checkpoints(run.run_id, lane.task):
+            if checkpoint.segment == segment:
+                return checkpoint
+        return Checkpoint(segment, work.segments)

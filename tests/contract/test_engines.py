@@ -1,0 +1,117 @@
+"""Both engines keep the contract; the local one outlives its workers, and its workers do not outlive it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from downstage.engines.local import LocalEngine
+from downstage.engines.serial import SerialEngine
+from downstage.errors import AwsError, DownstageError
+from downstage.ports import Engine, Lane
+from downstage.testing.contracts import EngineContract
+from downstage.testing.lanework import DieAt, Endless, noted
+
+LANES = [Lane("copy/t", (segment,)) for segment in range(3)]
+
+PARENT = """
+import sys
+from pathlib import Path
+from downstage.engines.local import LocalEngine
+from downstage.ports import Lane
+from downstage.testing.lanework import Endless
+if __name__ == "__main__":
+    list(LocalEngine(2).run(Endless(Path(sys.argv[1])), [Lane("copy/t", (0,)), Lane("copy/t", (1,))]))
+"""
+
+
+class TestSerialEngine(EngineContract):
+    @pytest.fixture
+    def engine(self) -> Engine:
+        return SerialEngine()
+
+
+class TestLocalEngine(EngineContract):
+    @pytest.fixture
+    def engine(self) -> Engine:
+        return LocalEngine(2)
+
+
+def until(true: Callable[[], bool], what: str) -> None:
+    """Looks until it is so; the pause only spares the processor."""
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
+
+
+def alive(pid: int) -> bool:
+    """Whether the process is there and is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def workers() -> list[int]:
+    """The worker processes of this process that are alive, as the system sees them."""
+    children = Path(f"/proc/{os.getpid()}/task").glob("*/children")
+    pids = [int(pid) for listing in children for pid in listing.read_text().split()]
+    return [pid for pid in pids if alive(pid) and b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def test_the_serial_engine_keeps_the_order(tmp_path: Path) -> None:
+    seen: list[Lane] = []
+    assert list(SerialEngine().run(seen.append, LANES)) == seen == LANES
+
+
+def test_a_lane_whose_worker_died_is_run_again(tmp_path: Path) -> None:
+    done = list(LocalEngine(1).run(DieAt(tmp_path, 1), LANES))
+    assert sorted(done, key=lambda lane: lane.segments) == LANES
+    assert len(noted(tmp_path, "died")) == 1
+    assert all(noted(tmp_path, f"lane-{segment}") for segment in range(3))
+
+
+def test_workers_that_keep_dying_end_the_run(tmp_path: Path) -> None:
+    with pytest.raises(DownstageError, match=r"worker processes died .* resume the run"):
+        list(LocalEngine(1).run(DieAt(tmp_path, 1, times=99), LANES))
+
+
+def test_ctrl_c_is_not_a_workers_business(tmp_path: Path) -> None:
+    assert list(LocalEngine(1).run(Endless(tmp_path, interrupt=True), LANES[:1])) == LANES[:1]
+    assert noted(tmp_path, "survived") == noted(tmp_path, "began")
+
+
+def test_whoever_stops_listening_stops_the_workers(tmp_path: Path) -> None:
+    lanes = iter(LocalEngine(1).run(Endless(tmp_path, interrupt=True), LANES))
+    next(lanes)
+    assert workers()
+    lanes.close()  # type: ignore[attr-defined]
+    assert not workers()
+
+
+def test_an_error_stops_lanes_that_would_go_on(tmp_path: Path) -> None:
+    with pytest.raises(AwsError, match="a lane failed"):
+        list(LocalEngine(2).run(Endless(tmp_path, failing=1), LANES))
+    assert not workers()
+
+
+def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    parent = subprocess.Popen([sys.executable, str(script), str(tmp_path)])
+    try:
+        until(lambda: len(noted(tmp_path, "began")) == 2, "the workers begin")
+        began = noted(tmp_path, "began")
+        assert all(map(alive, began))
+    finally:
+        os.kill(parent.pid, signal.SIGKILL)
+        parent.wait()
+    until(lambda: not any(map(alive, began)), "the workers end with their parent")

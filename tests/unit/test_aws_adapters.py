@@ -1,0 +1,258 @@
+"""The control-plane adapters over small clients of our own: what they ask, and that they look until it is so."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+from botocore.exceptions import ClientError
+
+from downstage.aws.parameters import FlagWriter
+from downstage.aws.s3 import Buckets
+from downstage.aws.session import Session
+from downstage.aws.streams import MappingControl
+from downstage.aws.tables import TableControl
+from downstage.domain.environment import Environment
+from downstage.domain.plan import ItemFlag, ParameterFlag, Streams
+from downstage.domain.refs import SourceBucket, TargetBucket, TargetTable
+from downstage.errors import AwsError, NotFound
+from downstage.ports import Consumer, ObjectFacts
+
+ENVIRONMENT = Environment("test", "222222222222", "us-east-1")
+STREAM = "arn:aws:dynamodb:us-east-1:222222222222:table/app-test/stream/1"
+
+
+class Client:
+    """A client whose methods answer from a script of (method, answer); an exception is raised. Keeps the calls."""
+
+    def __init__(self, *script: tuple[str, Any]) -> None:
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self._script = iter(script)
+
+    def __getattr__(self, name: str) -> Any:
+        def call(**arguments: Any) -> Any:
+            self.calls.append((name, arguments))
+            expected, answer = next(self._script)
+            assert expected == name
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        return call
+
+    def get_paginator(self, name: str) -> Any:
+        client = self
+
+        class Pages:
+            def paginate(self, **arguments: Any) -> Iterator[Any]:
+                client.calls.append((name, arguments))
+                expected, answer = next(client._script)
+                assert expected == name
+                return iter(answer)
+
+        return Pages()
+
+    @property
+    def asked(self) -> list[str]:
+        return [name for name, _ in self.calls]
+
+
+def session(client: Client) -> Session:
+    class Signed:
+        environment = ENVIRONMENT
+
+        def client(self, service: str, region: str | None = None) -> Client:
+            return client
+
+    return cast("Session", Signed())
+
+
+def absent() -> ClientError:
+    return ClientError({"Error": {"Code": "ResourceNotFoundException", "Message": "x"}}, "Describe")
+
+
+class Waits:
+    """A sleep that only keeps count."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    def __call__(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+
+# -- consumers
+
+
+def mapping(function: str, state: str = "Enabled", stream: str = STREAM, **more: Any) -> dict[str, Any]:
+    arn = f"arn:aws:lambda:us-east-1:222222222222:function:{function}"
+    return {"UUID": function, "EventSourceArn": stream, "FunctionArn": arn, "State": state, **more}
+
+
+def consumer(state: str = "Enabled") -> Consumer:
+    return Consumer("u", "streams_test", "app-test", STREAM, state, "us-east-1")
+
+
+def states(*found: str | None) -> list[tuple[str, Any]]:
+    return [("get_event_source_mapping", {"State": state} if state else absent()) for state in found]
+
+
+def test_consumers_are_those_of_the_functions_and_tables_with_their_alias() -> None:
+    found = [
+        mapping("streams_test:live", BatchSize=10, MaximumRetryAttempts=-1, TumblingWindowInSeconds=0),
+        mapping("streams_test"),
+        mapping("other"),
+        mapping("streams_test", stream="arn:aws:dynamodb:us-east-1:2:table/another/stream/1"),
+        mapping("streams_test", stream="arn:aws:sqs:us-east-1:2:queue"),
+    ]
+    pages = [{"EventSourceMappings": found[:2]}, {"EventSourceMappings": found[2:]}]
+    client = Client(("list_event_source_mappings", pages))
+    seen = MappingControl(session(client), Streams(("streams_*",))).consumers(["app-test"])
+    assert [(c.function, c.table, dict(c.settings)) for c in seen] == [
+        ("streams_test", "app-test", {}),
+        ("streams_test:live", "app-test", {"BatchSize": 10}),
+    ]
+
+
+def test_a_switch_waits_for_the_real_state() -> None:
+    update: tuple[str, Any] = ("update_event_source_mapping", {})
+    client = Client(*states("Enabled"), update, *states("Enabled", "Disabling", "Disabled"))
+    waits = Waits()
+    MappingControl(session(client), Streams(), sleep=waits).switch(consumer(), on=False)
+    assert waits.slept == [0.05, 0.1]
+    assert client.calls[1] == ("update_event_source_mapping", {"UUID": "u", "Enabled": False})
+
+
+def test_a_mapping_on_its_way_is_waited_for_before_it_is_switched() -> None:
+    client = Client(*states("Creating", "Enabled"), ("update_event_source_mapping", {}), *states("Disabled"))
+    MappingControl(session(client), Streams(), sleep=Waits()).switch(consumer(), on=False)
+    assert client.asked.count("update_event_source_mapping") == 1
+
+
+def test_a_mapping_in_the_wanted_state_is_left_alone() -> None:
+    client = Client(*states("Enabled"))
+    MappingControl(session(client), Streams(), sleep=Waits()).switch(consumer(), on=True)
+    assert client.asked == ["get_event_source_mapping"]
+
+
+def test_a_mapping_that_never_gets_there_is_given_up() -> None:
+    client = Client(*states("Enabled"), ("update_event_source_mapping", {}), *states(*["Disabling"] * 200))
+    waits = Waits()
+    with pytest.raises(AwsError, match="is still Disabling, not Disabled"):
+        MappingControl(session(client), Streams(), sleep=waits).switch(consumer(), on=False)
+    assert 300 < sum(waits.slept) < 310
+
+
+def test_a_mapping_that_is_gone_cannot_be_switched_but_counts_as_removed() -> None:
+    client = Client(*states(None), ("update_event_source_mapping", absent()))
+    with pytest.raises(NotFound):
+        MappingControl(session(client), Streams(), sleep=Waits()).switch(consumer(), on=True)
+    MappingControl(session(Client(("delete_event_source_mapping", absent()))), Streams()).remove(consumer())
+    client = Client(("delete_event_source_mapping", {}), *states("Deleting", None))
+    MappingControl(session(client), Streams(), sleep=Waits()).remove(consumer())
+    assert len(client.calls) == 3
+
+
+# -- tables
+
+
+def described(status: str = "ACTIVE", **more: Any) -> tuple[str, Any]:
+    return "describe_table", {"Table": {"TableStatus": status, **more}}
+
+
+def test_a_delete_waits_until_the_table_is_gone() -> None:
+    client = Client(
+        described(),
+        described("UPDATING"),
+        described(),
+        ("delete_table", {}),
+        described("DELETING"),
+        ("describe_table", absent()),
+    )
+    assert TableControl(session(client), sleep=Waits()).delete("app-test") is True
+    assert TableControl(session(Client(("describe_table", absent())))).delete("app-test") is False
+
+
+def test_a_table_that_is_going_is_only_waited_for() -> None:
+    client = Client(described("DELETING"), described("DELETING"), ("describe_table", absent()))
+    assert TableControl(session(client), sleep=Waits()).delete("app-test") is True
+    assert "delete_table" not in client.asked
+
+
+def test_protection_is_taken_off_and_settles_before_the_delete() -> None:
+    client = Client(
+        described(DeletionProtectionEnabled=True),
+        described(),
+        ("update_table", {}),
+        described("UPDATING"),
+        described(),
+        ("delete_table", {}),
+        ("describe_table", absent()),
+    )
+    assert TableControl(session(client), sleep=Waits()).delete("app-test") is True
+
+
+def test_empty_means_that_a_consistent_scan_ended_with_nothing() -> None:
+    client = Client(("scan", {"Count": 0, "LastEvaluatedKey": {"pk": 1}}), ("scan", {"Count": 1}))
+    assert TableControl(session(client)).is_empty("app-test") is False
+    assert client.calls[1][1]["ExclusiveStartKey"] == {"pk": 1}
+    assert client.calls[1][1]["ConsistentRead"] is True
+    assert TableControl(session(Client(("scan", {"Count": 0})))).is_empty("app-test") is True
+
+
+# -- flags
+
+
+def test_binary_flags_travel_as_bytes_and_read_as_they_were_given() -> None:
+    text = base64.b64encode(b"\x00\xff").decode()
+    values = {"b": {"B": text}, "m": {"M": {"l": {"L": [{"BS": [text]}, {"S": text}]}}}}
+    flag = ItemFlag(TargetTable("2", "us-east-1", "flags"), {"pk": {"B": text}}, values)
+    on_boto = {"b": {"B": b"\x00\xff"}, "m": {"M": {"l": {"L": [{"BS": [b"\x00\xff"]}, {"S": text}]}}}}
+    client = Client(("update_item", {}), ("get_item", {"Item": {**on_boto, "other": {"S": "x"}}}), ("get_item", {}))
+    flags = FlagWriter(session(client))
+    flags.write(flag)
+    _, asked = client.calls[0]
+    assert asked["Key"] == {"pk": {"B": b"\x00\xff"}}
+    assert list(asked["ExpressionAttributeValues"].values()) == list(on_boto.values())
+    assert asked["UpdateExpression"] == "SET #0 = :0, #1 = :1"
+    assert flags.read(flag) == values
+    assert flags.read(flag) is None
+
+
+def test_a_parameter_that_is_not_there_reads_as_none() -> None:
+    missing = ClientError({"Error": {"Code": "ParameterNotFound", "Message": ""}}, "GetParameter")
+    flags = FlagWriter(session(Client(("get_parameter", missing), ("get_parameter", {"Parameter": {"Value": "a"}}))))
+    flag = ParameterFlag("/app/colour", "alpha")
+    assert flags.read(flag) is None
+    assert flags.read(flag) == "a"
+
+
+# -- buckets
+
+
+def test_every_s3_call_names_the_owner_and_a_copy_the_object_that_was_listed() -> None:
+    when = datetime(2027, 1, 15, tzinfo=UTC)
+    content = {"Key": "k", "ETag": '"e"', "Size": 3, "LastModified": when}
+    client = Client(("list_objects_v2", [{"Contents": [content]}, {}]), ("copy_object", {}), ("delete_objects", {}))
+    buckets = Buckets(session(client))
+    source, target = SourceBucket("1", "from"), TargetBucket("2", "to")
+    (found,) = buckets.list(source, "j")
+    assert found == ObjectFacts("k", '"e"', 3, when.timestamp())
+    buckets.copy(source, target, found)
+    buckets.delete(target, ["k"])
+    listed, copied, deleted = (arguments for _, arguments in client.calls)
+    assert (listed["ExpectedBucketOwner"], listed["StartAfter"]) == ("1", "j")
+    assert (copied["ExpectedBucketOwner"], copied["ExpectedSourceBucketOwner"]) == ("2", "1")
+    assert copied["CopySourceIfMatch"] == '"e"'
+    assert deleted["ExpectedBucketOwner"] == "2"
+
+
+def test_a_key_that_was_not_deleted_is_an_error_without_the_key() -> None:
+    errors = [{"Key": "mail/ada@court.example.org", "Code": "AccessDenied", "Message": "no"}]
+    buckets = Buckets(session(Client(("delete_objects", {"Errors": errors}))))
+    with pytest.raises(AwsError, match="1 objects of bucket to were not deleted: S3 answered AccessDenied") as caught:
+        buckets.delete(TargetBucket("2", "to"), ["mail/ada@court.example.org"])
+    assert "ada" not in str(caught.value)

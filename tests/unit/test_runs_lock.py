@@ -1,0 +1,74 @@
+"""One refresh an environment and state directory: the lock, and that looking at it disturbs nobody."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from downstage.app.runs import Project
+from downstage.errors import RunConflict, UsageError
+
+CONFIG = """
+version: 1
+state: state
+environments:
+  prod: {account: "111111111111", region: us-east-1, protected: true}
+  test: {account: "222222222222", region: us-east-1, refresh: {from: prod}}
+masking: {key: "env:KEY"}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    path = tmp_path / "downstage.yaml"
+    path.write_text(CONFIG)
+    return Project.open(path)
+
+
+def test_the_second_run_is_refused_and_the_first_is_named(project: Project) -> None:
+    with (
+        project._exclusive("test"),
+        pytest.raises(RunConflict, match=f"process {os.getpid()}"),
+        project._exclusive("test"),
+    ):
+        pass
+    with project._exclusive("test"):
+        pass  # it was let go
+
+
+def test_environments_do_not_wait_for_each_other(project: Project) -> None:
+    with project._exclusive("test"), project._exclusive("staging"):
+        pass
+
+
+def test_looking_makes_nothing_and_changes_nothing(project: Project) -> None:
+    assert project.runs() == []
+    assert not project._held("test")
+    with pytest.raises(UsageError, match="no refresh here yet"):
+        project.find(None)
+    assert not project.state.exists()
+    with project._exclusive("test"):
+        assert project._held("test")
+        assert (project.state / "test.lock").read_text() == str(os.getpid())
+    assert not project._held("test")
+
+
+def test_who_only_looks_does_not_pass_for_another_run(project: Project) -> None:
+    project.state.mkdir()
+    with (project.state / "test.lock").open("a+") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        letting_go = threading.Timer(0.2, fcntl.flock, (looking, fcntl.LOCK_UN))
+        letting_go.start()
+        with project._exclusive("test"):
+            assert project._held("test")
+        letting_go.join()
+
+
+def test_a_state_directory_that_cannot_be_made(project: Project) -> None:
+    project.state.write_text("a file")
+    with pytest.raises(UsageError, match=r"the state directory .* cannot be used"), project._exclusive("test"):
+        pass
