@@ -186,9 +186,11 @@ class Engine(Protocol):
     """Runs lanes. `work` is picklable and idempotent: a lane whose worker died is run again from its checkpoints.
 
     Yields each lane as it ends well; raises the first error that `work` raised, after the other lanes have stopped.
+    `stop` may be called from another thread: it ends every lane at once (its checkpoints stand), for good.
     """
 
     def run(self, work: Callable[[Lane], None], lanes: Sequence[Lane]) -> Iterator[Lane]: ...
+    def stop(self) -> None: ...
 
 
 class Durable(Protocol):

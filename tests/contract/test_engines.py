@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -115,3 +116,27 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
         os.kill(parent.pid, signal.SIGKILL)
         parent.wait()
     until(lambda: not any(map(alive, began)), "the workers end with their parent")
+
+
+def test_stopped_lanes_end_at_once_and_for_good(tmp_path: Path) -> None:
+    engine = LocalEngine(2)
+    stopper = threading.Thread(target=_stop_when_begun, args=(engine, tmp_path))
+    stopper.start()
+    with pytest.raises(DownstageError, match="stopped"):
+        list(engine.run(Endless(tmp_path), LANES))
+    stopper.join()
+    assert noted(tmp_path, "began")
+
+
+def test_a_stopped_serial_engine_begins_no_further_lane() -> None:
+    engine = SerialEngine()
+    lanes = engine.run(lambda _lane: engine.stop(), LANES)
+    assert next(lanes) == LANES[0]
+    with pytest.raises(DownstageError, match="stopped"):
+        next(lanes)
+
+
+def _stop_when_begun(engine: LocalEngine, folder: Path) -> None:
+    while not noted(folder, "began"):
+        time.sleep(0.01)
+    engine.stop()

@@ -13,7 +13,7 @@ import os
 import secrets
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +36,7 @@ from downstage.report.as_json import render_json
 from downstage.report.html import render_html
 from downstage.report.markdown import render_markdown
 from downstage.workflow.outcome import outcome_of
+from downstage.workflow.parts import Parts
 from downstage.workflow.refresh import STEPS, run_steps
 
 REPORTS = "reports"
@@ -179,6 +180,7 @@ class Project:
         events.emit(RunStarted(run.run_id, run.environment, resumed))
         error: DownstageError | None = None
         state = "interrupted"
+        parts: Parts | None = None
         try:
             parts = parts_for(sides, self.environments(), run, journal, self.journal_path, events)
             run_steps(parts, InlineDurable(), run.settings["steps"])
@@ -186,9 +188,14 @@ class Project:
         except DownstageError as problem:
             error = problem
             state = "failed"
+        except KeyboardInterrupt:
+            if parts is not None:
+                parts.engine.stop()
+            raise
         finally:
             ended = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-            journal.end_run(run.run_id, run.epoch, state, ended)
+            with suppress(RunConflict):  # whoever took the run over says how it ends
+                journal.end_run(run.run_id, run.epoch, state, ended)
         outcome = outcome_of(journal, replace(run, ended=ended, state=state), STEPS)
         report = self._write_report(outcome)
         finished = Finished(run.kind, outcome, report, error)

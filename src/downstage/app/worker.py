@@ -21,7 +21,6 @@ from downstage.aws.secrets import KeyReader
 from downstage.aws.session import Session
 from downstage.copying.segment import CopyTask, copy_segment
 from downstage.domain.environment import Environment
-from downstage.domain.outcome import LeakPlace
 from downstage.domain.plan import MaskingPlan, SearchPlan
 from downstage.domain.refs import SourceTable, TargetTable
 from downstage.errors import GuardRefused, RunConflict
@@ -34,6 +33,7 @@ from downstage.planning import guards
 from downstage.ports import Checkpoint, Item, Journal, Lane, RunRecord
 from downstage.verify.compare import IndexExpectations, verify_segment
 from downstage.verify.leaks import LeakScanner
+from downstage.workflow.findings import record_leak
 from downstage.workflow.parts import TableWork
 
 
@@ -134,10 +134,6 @@ def verify_lane(order: Order, lane: Lane) -> None:
     search = order.search
     expectations = IndexExpectations(search.document_id, search.expectations) if search is not None else None
 
-    def leak(place: LeakPlace) -> None:
-        finding = {"where": place.where, "path": place.path, "layers": place.layers, "fingerprint": place.fingerprint}
-        journal.add_finding(order.run_id, order.epoch, lane.task, finding)
-
     reader = ScanReader(
         _transport(order.target), TargetTable(order.target.account, order.target.region, work.target), consistent=True
     )
@@ -152,7 +148,7 @@ def verify_lane(order: Order, lane: Lane) -> None:
                 expectations=expectations,
                 sealer=sealer,
                 save=partial(journal.save_checkpoint, order.run_id, order.epoch, lane.task),
-                leak=leak,
+                leak=partial(record_leak, journal, order.run_id, order.epoch, lane.task),
             )
         )
 

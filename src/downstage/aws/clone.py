@@ -44,7 +44,7 @@ class CloneDeployer:
         """The consumers that must exist afterwards, as they are now."""
         if self._consumers is None:
             return {"consumers": []}
-        found = self._consumers.consumers([pair.target.name for pair in self._pairs])
+        found = self._here([pair.target.name for pair in self._pairs])
         return {"consumers": [asdict(consumer) for consumer in found]}
 
     def deploy(self, intent: Mapping[str, Any]) -> str:
@@ -131,7 +131,7 @@ class CloneDeployer:
         if self._consumers is None:
             return 0
         streams = {pair.target.name: self._stream(pair.target.name) for pair in self._pairs}
-        present = self._consumers.consumers(list(streams))
+        present = self._here(list(streams))
         for consumer in present:
             if consumer.stream_arn != streams[consumer.table]:
                 self._consumers.remove(consumer)
@@ -143,6 +143,11 @@ class CloneDeployer:
             else:
                 self._consumers.create(consumer, streams[consumer.table])
         return len(wanted)
+
+    def _here(self, tables: Sequence[str]) -> Sequence[Consumer]:
+        """The consumers in the target's own region: a replica's stream in another one is not ours to make anew."""
+        found = self._consumers.consumers(tables) if self._consumers is not None else ()
+        return [consumer for consumer in found if consumer.region == self._target.environment.region]
 
     def _stream(self, table: str) -> str:
         arn = self._tables.facts(table).stream_arn

@@ -19,11 +19,14 @@ def engine_overrides(engine: str | None, workers: int | None) -> dict[str, Any]:
     return {name: value for name, value in wanted.items() if value is not None}
 
 
-def carry(start: Callable[[EventSink], Finished], *, json: bool) -> None:
-    """Runs with progress on standard error (or JSON lines on standard output); ends with the run's exit code."""
+def carry(start: Callable[[EventSink], Finished], *, json: bool, every_object: bool = False) -> None:
+    """Runs with progress on standard error (or JSON lines on standard output); ends with the run's exit code.
+
+    `every_object` shows each object operation on a terminal too, as it ends.
+    """
     from downstage.console.progress import sink_for
 
-    with sink_for(sys.stdout if json else sys.stderr, json=json) as events:
+    with sink_for(sys.stdout if json else sys.stderr, json=json, verbose=every_object) as events:
         finished = start(events)
     conclude(finished, json=json)
 

@@ -44,6 +44,10 @@ def _runner(command: _Command) -> Callable[..., None]:
         json: options.Json = False,
     ) -> None:
         project = open_project(config, engine, workers)
-        carry(lambda events: project.start(environment, command.name, command.steps, events), json=json)
+        carry(
+            lambda events: project.start(environment, command.name, command.steps, events),
+            json=json,
+            every_object=command.name == "sync",
+        )
 
     return run

@@ -16,11 +16,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection
+from multiprocessing.process import BaseProcess
 
 from downstage.errors import DownstageError
 from downstage.ports import Lane
 
 _POOLS = 4
+_PATIENCE = 2.0
 
 
 class LocalEngine:
@@ -28,9 +30,13 @@ class LocalEngine:
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
+        self._pool: ProcessPoolExecutor | None = None
+        self._stopped = threading.Event()
+        self._idle = threading.Event()
+        self._idle.set()
 
     def run(self, work: Callable[[Lane], None], lanes: Sequence[Lane]) -> Iterator[Lane]:
-        """Lanes as they end. Raises DownstageError if workers keep dying."""
+        """Lanes as they end. Raises DownstageError if workers keep dying, or after `stop`."""
         left = list(lanes)
         for _ in range(_POOLS):
             if not left:
@@ -38,10 +44,21 @@ class LocalEngine:
             for lane in self._one_pool(work, left):
                 left.remove(lane)
                 yield lane
+            if left and self._stopped.is_set():
+                raise DownstageError("the lanes were stopped: resume the run")
         if left:
             raise DownstageError(
                 f"worker processes died {_POOLS} times (out of memory?): lower engine.workers, then resume the run"
             )
+
+    def stop(self) -> None:
+        """Terminates the workers, and waits for `run` to have noticed."""
+        self._stopped.set()
+        pool = self._pool
+        if pool is not None:
+            for worker in _workers_of(pool):
+                worker.terminate()
+        self._idle.wait(_PATIENCE)
 
     def _one_pool(self, work: Callable[[Lane], None], lanes: Sequence[Lane]) -> Iterator[Lane]:
         """Lanes that end before the pool breaks; ends quietly when it does."""
@@ -50,6 +67,8 @@ class LocalEngine:
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_prepare_worker,
         )
+        self._pool = pool
+        self._idle.clear()
         try:
             waiting: dict[Future[None], Lane] = {pool.submit(work, lane): lane for lane in lanes}
             while waiting:
@@ -61,12 +80,18 @@ class LocalEngine:
         except BrokenProcessPool:
             return
         finally:
-            _stop(pool)
+            self._pool = None
+            _end(pool)
+            self._idle.set()
 
 
-def _stop(pool: ProcessPoolExecutor) -> None:
+def _workers_of(pool: ProcessPoolExecutor) -> list[BaseProcess]:
+    return list((getattr(pool, "_processes", None) or {}).values())
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
     """Ends the pool now: what has not begun is dropped, what runs is terminated (its checkpoints stand)."""
-    workers = list((getattr(pool, "_processes", None) or {}).values())
+    workers = _workers_of(pool)
     pool.shutdown(wait=False, cancel_futures=True)
     for worker in workers:
         worker.terminate()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from downstage.domain.events import Progress
-from downstage.domain.outcome import LeakPlace
+from downstage.domain.outcome import LeakPlace, StepState
 from downstage.domain.plan import SearchPlan
-from downstage.errors import AwsError, JournalError, LeakFound, VerificationFailed
+from downstage.errors import AwsError, GuardRefused, JournalError, LeakFound, VerificationFailed
 from downstage.verify.compare import ID_MODULUS, Expected, expected_documents, id_digest
 from downstage.workflow.findings import record_leak
 from downstage.workflow.parts import Parts, Step
@@ -18,6 +18,7 @@ def consumers_on(parts: Parts, step: Step) -> str:
     if parts.consumers is None:
         return "nothing configured"
     parts.guard()
+    _refuse_unproven(parts)
     found = parts.consumers.consumers([pair.target.name for pair in parts.plan.tables])
     step.intent(lambda: {"consumers": sorted(consumer.function for consumer in found)})
     for consumer in found:
@@ -96,6 +97,20 @@ def verify_index(parts: Parts, step: Step) -> str:
             f"index {', '.join(wrong)} does not hold exactly the documents it must; see the report for the numbers"
         )
     return f"{scanned:,} documents by id, no address in them"
+
+
+def _refuse_unproven(parts: Parts) -> None:
+    """What this run copied must be proven clean before anything downstream sees it."""
+    copied, verified = (parts.journal.step(parts.run.run_id, name) for name in ("copy", "verify-tables"))
+    if (
+        copied is not None
+        and copied.state != StepState.SKIPPED
+        and (verified is None or verified.state != StepState.DONE)
+    ):
+        raise GuardRefused(
+            "refused: switching the consumers on: the tables that this run copied are not verified; run the refresh "
+            "without --skip verify-tables, or 'downstage verify' and then 'downstage streams on' (nothing was written)"
+        )
 
 
 def expectations(parts: Parts, search: SearchPlan) -> dict[str, Expected]:
