@@ -453,7 +453,7 @@ def test_steps_that_were_not_chosen_are_entered_as_skipped() -> None:
 
 def test_a_single_step_leaves_the_others_alone() -> None:
     world = World()
-    world.refresh(chosen=["flags"])
+    world.refresh(world.begin(kind="flags"), chosen=["flags"])
     assert [step.name for step in world.journal.steps("run-1")] == ["flags"]
 
 

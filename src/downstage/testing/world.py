@@ -142,14 +142,14 @@ class World:
 
     # -- the life of a run
 
-    def begin(self, run_id: str = "run-1", **settings: Any) -> RunRecord:
+    def begin(self, run_id: str = "run-1", kind: str = "refresh", **settings: Any) -> RunRecord:
         """Enters a new run in the journal."""
         plan = self.plan
         masking = MaskingOutcome(plan.masking.sink, ALGORITHM, self.key.check)
         record = RunRecord(
             run_id=run_id,
             environment=plan.target.name,
-            kind="refresh",
+            kind=kind,
             state="running",
             epoch=1,
             started="2027-01-15T08:00:00Z",

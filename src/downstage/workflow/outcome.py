@@ -149,6 +149,6 @@ def _consumers(records: Mapping[str, StepRecord]) -> str:
     on, off = records.get("consumers-on"), records.get("consumers-off")
     if on is not None and on.state == StepState.DONE:
         return "on" if "on" in on.detail.split() else "none configured"
-    if off is None:
+    if off is None or off.state == StepState.SKIPPED:
         return "as they were"
     return "off: they stay off until a refresh of this environment is proven clean, or they are switched on by hand"

@@ -53,12 +53,12 @@ STEPS: tuple[str, ...] = tuple(ACTIONS)
 def run_steps(parts: Parts, durable: Durable, chosen: Sequence[str]) -> None:
     """Runs the chosen steps in order; steps of one group run together. Raises the first error of a step.
 
-    Steps that were not chosen are entered as skipped, so that the report cannot claim what was not done.
+    In a refresh, steps that were not chosen are entered as skipped: its report cannot claim what was not done.
     """
     for group in ORDER:
         wanted = [name for name in group if name in chosen]
         for name in group:
-            if name not in chosen and len(chosen) > 1:
+            if name not in chosen and parts.run.kind == "refresh":
                 _skip(parts, name)
         if len(wanted) == 1:
             _run(parts, wanted[0])

@@ -42,7 +42,7 @@ def verify_tables(parts: Parts, step: Step) -> str:
     """Reads every target table again and compares digests and counts; looks for addresses that are not ours."""
     copied = parts.copy_run
     record = parts.journal.step(copied, "copy")
-    if record is None:
+    if record is None or not record.intent:
         raise JournalError(f"run {copied} copied no tables: there is nothing to verify against")
     works = _works(parts, record.intent)
     step.intent(lambda: {"tables": [work.target for work in works], "copy_run": copied})
