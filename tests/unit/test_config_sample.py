@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from downstage.config.load import LoadedConfig, load
-from downstage.errors import ConfigError
+from downstage.errors import ConfigError, GuardRefused
 
 SAMPLE = """\
 version: 1
@@ -68,7 +68,7 @@ def refusal(
     directory: Path, text: str, environ: Mapping[str, str] | None = None, overrides: Mapping[str, Any] | None = None
 ) -> str:
     """The message with which the text is refused, the directory cut off."""
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises((ConfigError, GuardRefused)) as caught:
         read(directory, text, environ, overrides)
     return str(caught.value).replace(f"{directory}/", "")
 

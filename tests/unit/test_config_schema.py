@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 
 from downstage.config.example import template
 from downstage.config.schema import Config, json_schema, schema_text
+from downstage.errors import GuardRefused
 from tests.unit.test_config_sample import SAMPLE, changed, read, refusal
 
 TEST = "environments.test"
@@ -336,6 +337,17 @@ def test_one_account_does_not_copy_a_table_onto_itself(tmp_path: Path) -> None:
     shown = refusal(tmp_path, text)
     assert f"{REFRESH}.tables[0].to is the source table itself" in shown
     assert f"{REFRESH}.search.domain is the source domain itself" in shown
+
+
+def test_what_would_write_to_production_is_refused_as_a_guard_would(tmp_path: Path) -> None:
+    for text in (
+        changed("protected: true", "protected: false").replace("    refresh:", "    protected: true\n    refresh:"),
+        SAMPLE.replace("222222222222", "111111111111").replace("efcms-test-alpha}]", "efcms-prod-alpha}]"),
+        changed("to: efcms-documents-test", "to: efcms-documents-prod"),
+    ):
+        with pytest.raises(GuardRefused) as caught:
+            read(tmp_path, text)
+        assert caught.value.exit_code == 3
 
 
 def test_all_problems_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+
+from downstage.cli.options import DEFAULT_CONFIG
 
 if TYPE_CHECKING:
     from downstage.app.runs import Finished, Project
@@ -19,7 +22,7 @@ def engine_overrides(engine: str | None, workers: int | None) -> dict[str, Any]:
     return {name: value for name, value in wanted.items() if value is not None}
 
 
-def carry(start: Callable[[EventSink], Finished], *, json: bool, every_object: bool = False) -> None:
+def carry(start: Callable[[EventSink], Finished], *, config: Path, json: bool, every_object: bool = False) -> None:
     """Runs with progress on standard error (or JSON lines on standard output); ends with the run's exit code.
 
     `every_object` shows each object operation on a terminal too, as it ends.
@@ -28,11 +31,11 @@ def carry(start: Callable[[EventSink], Finished], *, json: bool, every_object: b
 
     with sink_for(sys.stdout if json else sys.stderr, json=json, verbose=every_object) as events:
         finished = start(events)
-    conclude(finished, json=json)
+    conclude(finished, config=config, json=json)
 
 
-def conclude(finished: Finished, *, json: bool) -> None:
-    """Says how the run ended. Raises the error that ended it, or exits with the outcome's code."""
+def conclude(finished: Finished, *, config: Path, json: bool) -> None:
+    """Says how the run ended, and how to go on. Raises the error that ended it, or exits with the outcome's code."""
     from downstage.console.tables import print_outcome
     from downstage.report.as_json import render_json
 
@@ -46,7 +49,8 @@ def conclude(finished: Finished, *, json: bool) -> None:
         typer.echo(f"report: {finished.report}")
     if finished.error is not None:
         if finished.error.exit_code in (1, 75) and not json:
-            typer.echo(f"go on with: downstage resume {finished.outcome.run_id}", err=True)
+            where = "" if config == DEFAULT_CONFIG else f" --config {config}"
+            typer.echo(f"go on with: downstage resume {finished.outcome.run_id}{where}", err=True)
         raise finished.error
     raise typer.Exit(finished.exit_code)
 

@@ -52,7 +52,7 @@ def demo(
         raise VerificationFailed("the generator's book says otherwise: " + "; ".join(differences))
     if finished.error is None and not json:
         typer.echo("the generator's own book agrees with every number")
-    conclude(finished, json=json)
+    conclude(finished, config=record.config_path, json=json)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -33,7 +33,7 @@ def refresh(
 
     chosen = choose_steps(only or [], skip or [])
     project = open_project(config, engine, workers)
-    carry(lambda events: project.start(environment, "refresh", chosen, events), json=json)
+    carry(lambda events: project.start(environment, "refresh", chosen, events), config=config, json=json)
 
 
 def resume(
@@ -48,7 +48,7 @@ def resume(
     Example: downstage resume test-20260101-050000-1a2b
     """
     project = open_project(config, engine, workers)
-    carry(lambda events: project.resume(run, events), json=json)
+    carry(lambda events: project.resume(run, events), config=config, json=json)
 
 
 def add_to(app: typer.Typer) -> None:

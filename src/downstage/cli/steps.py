@@ -46,6 +46,7 @@ def _runner(command: _Command) -> Callable[..., None]:
         project = open_project(config, engine, workers)
         carry(
             lambda events: project.start(environment, command.name, command.steps, events),
+            config=config,
             json=json,
             every_object=command.name == "sync",
         )

@@ -25,7 +25,7 @@ def on(
     Example: downstage streams on test
     """
     project = open_project(config)
-    carry(lambda events: project.start(environment, "streams", ("consumers-on",), events), json=json)
+    carry(lambda events: project.start(environment, "streams", ("consumers-on",), events), config=config, json=json)
 
 
 @commands.command()
@@ -39,7 +39,7 @@ def off(
     Example: downstage streams off test
     """
     project = open_project(config)
-    carry(lambda events: project.start(environment, "streams", ("consumers-off",), events), json=json)
+    carry(lambda events: project.start(environment, "streams", ("consumers-off",), events), config=config, json=json)
 
 
 @commands.command()

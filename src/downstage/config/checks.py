@@ -23,14 +23,22 @@ Problem = tuple[KeyPath, str]
 
 
 def cross_check(config: Config) -> Iterator[Problem]:
-    """Every problem between values."""
+    """Every problem between values that is only a mistake."""
     for name, environment in config.environments.items():
-        here: KeyPath = ("environments", name)
-        yield from _role(environment, here)
         if environment.refresh is not None:
-            yield from _refresh(config, name, environment, environment.refresh, (*here, "refresh"))
+            yield from _source(config, environment.refresh, ("environments", name, "refresh", "from"))
     yield from _shared_targets(config)
     yield from _masking(config)
+
+
+def dangers(config: Config) -> Iterator[Problem]:
+    """Every problem between values that would have production written to: a guard's refusal, before its time."""
+    for name, environment in config.environments.items():
+        here: KeyPath = ("environments", name)
+        if environment.role is not None and environment.role.split(":")[4] != environment.account:
+            yield (*here, "role"), "is a role of another account than the environment's 'account'"
+        if environment.refresh is not None:
+            yield from _onto_itself(config, name, environment, environment.refresh, (*here, "refresh"))
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
@@ -39,12 +47,14 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return found[0] if found else None
 
 
-def _role(environment: Environment, here: KeyPath) -> Iterator[Problem]:
-    if environment.role is not None and environment.role.split(":")[4] != environment.account:
-        yield (*here, "role"), "is a role of another account than the environment's 'account'"
+def _source(config: Config, refresh: Refresh, here: KeyPath) -> Iterator[Problem]:
+    if refresh.source not in config.environments:
+        close = nearest(refresh.source, config.environments)
+        hint = f"did you mean '{close}'?" if close else f"known environments: {', '.join(config.environments)}"
+        yield here, f"names the environment '{refresh.source}', which is not there; {hint}"
 
 
-def _refresh(config: Config, name: str, target: Environment, refresh: Refresh, here: KeyPath) -> Iterator[Problem]:
+def _onto_itself(config: Config, name: str, target: Environment, refresh: Refresh, here: KeyPath) -> Iterator[Problem]:
     if target.protected:
         yield here, "must not be there: the environment is protected; remove 'refresh' or 'protected: true'"
     if refresh.source == name:
@@ -52,23 +62,26 @@ def _refresh(config: Config, name: str, target: Environment, refresh: Refresh, h
         return
     source = config.environments.get(refresh.source)
     if source is None:
-        close = nearest(refresh.source, config.environments)
-        hint = f"did you mean '{close}'?" if close else f"known environments: {', '.join(config.environments)}"
-        yield (*here, "from"), f"names the environment '{refresh.source}', which is not there; {hint}"
         return
     one_account = source.account == target.account
     for index, table in enumerate(refresh.tables):
         if one_account and table.source == table.target:
             yield (
                 (*here, "tables", index, "to"),
-                "is the source table itself: both environments are one account",
+                "is the source table itself: both environments are one account; name another target table",
             )
     for index, bucket in enumerate(refresh.buckets):
         if bucket.source == bucket.target:
-            yield (*here, "buckets", index, "to"), "is the source bucket itself: bucket names are global"
+            yield (
+                (*here, "buckets", index, "to"),
+                "is the source bucket itself: bucket names are global; name another target bucket",
+            )
     search = refresh.search
     if search is not None and one_account and search.source == search.domain:
-        yield (*here, "search", "domain"), "is the source domain itself: both environments are one account"
+        yield (
+            (*here, "search", "domain"),
+            "is the source domain itself: both environments are one account; name another target domain",
+        )
 
 
 def _shared_targets(config: Config) -> Iterator[Problem]:

@@ -15,11 +15,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from downstage.config import document
-from downstage.config.checks import cross_check
+from downstage.config.checks import cross_check, dangers
 from downstage.config.document import KeyPath
 from downstage.config.layers import Layers, interpolation
 from downstage.config.problems import Whereabouts, as_error, from_validation, schema_at
 from downstage.config.schema import Config, json_schema
+from downstage.errors import ConfigError, GuardRefused
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -63,7 +64,7 @@ def load(path: Path, *, environ: Mapping[str, str], overrides: Mapping[str, Any]
 
     `environ` serves `${VAR}` and the `DOWNSTAGE__…` variables; `overrides` holds the command line's values
     by dotted path. Raises `ConfigError`, one line a problem, each with its place; it never holds a value of
-    the file.
+    the file. `GuardRefused` instead, if the configuration would have production written to.
     """
     name = str(path)
     read = document.parse(document.read_text(path), name, interpolation(environ))
@@ -75,9 +76,9 @@ def load(path: Path, *, environ: Mapping[str, str], overrides: Mapping[str, Any]
         config = Config.model_validate(layers.values)
     except ValidationError as error:
         raise as_error(from_validation(error, whereabouts.schema), whereabouts) from None
-    problems = list(cross_check(config))
-    if problems:
-        raise as_error(problems, whereabouts)
+    mistakes, refusals = list(cross_check(config)), list(dangers(config))
+    if mistakes or refusals:
+        raise as_error([*mistakes, *refusals], whereabouts, GuardRefused if refusals else ConfigError)
     return LoadedConfig(config, path, path.absolute().parent, whereabouts)
 
 

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from downstage.config.checks import Problem, nearest
 from downstage.config.document import KeyPath, Place, show_key
 from downstage.config.layers import show_path
-from downstage.errors import ConfigError
+from downstage.errors import ConfigError, DownstageError
 
 MOST_LINES = 20
 
@@ -73,13 +73,15 @@ def from_validation(error: ValidationError, schema: Mapping[str, Any]) -> list[P
     return [_problem(dict(detail), schema) for detail in error.errors(include_url=False)]
 
 
-def as_error(problems: Iterable[Problem], whereabouts: Whereabouts) -> ConfigError:
-    """One `ConfigError`: a line for each problem, in the order of the file, 20 at most."""
+def as_error(
+    problems: Iterable[Problem], whereabouts: Whereabouts, kind: type[DownstageError] = ConfigError
+) -> DownstageError:
+    """One error of that kind: a line for each problem, in the order of the file, 20 at most."""
     ordered = sorted(dict.fromkeys(problems), key=lambda problem: whereabouts.order(problem[0]))
     lines = [f"{whereabouts(path)}: {_sentence(path, text)}" for path, text in ordered]
     if len(lines) > MOST_LINES:
         lines = [*lines[: MOST_LINES - 1], f"and {len(lines) - MOST_LINES + 1} more problems"]
-    return ConfigError("\n".join(lines))
+    return kind("\n".join(lines))
 
 
 def schema_at(schema: Mapping[str, Any], path: KeyPath) -> Mapping[str, Any] | None:

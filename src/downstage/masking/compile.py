@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from downstage.domain.plan import MaskingPlan
@@ -21,12 +21,17 @@ from downstage.masking.keys import MaskKey
 from downstage.masking.nested import NestedMasker
 from downstage.ports import Item
 
+_NAMES_REMEMBERED = 4096
+_CONTENT: Mapping[str, type] = {"S": str, "B": str, "M": dict, "L": list, "SS": list, "BS": list}
+_NOT_TYPED_JSON = "an attribute is not in typed JSON: the item is refused"
+
 
 class ItemMasker:
     """The compiled masking of one environment. Pure: equal items give equal results in every process and run."""
 
     def __init__(self, pseudonyms: EmailPseudonyms) -> None:
         self._nested = NestedMasker(pseudonyms.replace)
+        self._clean_names: set[str] = set()
 
     @property
     def replaced(self) -> int:
@@ -41,7 +46,7 @@ class ItemMasker:
         changed = False
         masked: dict[str, Any] = {}
         for name, value in attributes.items():
-            new_name = self._nested.text(name)
+            new_name = name if name in self._clean_names else self._name(name)
             new_value = self._value(value)
             if new_name is not name or new_value is not value:
                 changed = True
@@ -50,8 +55,20 @@ class ItemMasker:
             raise MaskingError("two names of one map have the same pseudonym")
         return masked if changed else attributes
 
+    def _name(self, name: str) -> str:
+        """The masked name; names are few and come again, so clean ones are remembered."""
+        masked = self._nested.text(name)
+        if masked is name and len(self._clean_names) < _NAMES_REMEMBERED:
+            self._clean_names.add(name)
+        return masked
+
     def _value(self, value: dict[str, Any]) -> dict[str, Any]:
-        ((kind, content),) = value.items()
+        try:
+            ((kind, content),) = value.items()
+        except (AttributeError, ValueError):
+            raise MaskingError(_NOT_TYPED_JSON) from None
+        if not _fits(kind, content):
+            raise MaskingError(_NOT_TYPED_JSON)
         masked: Any
         if kind == "S":
             masked = self._nested.text(content)
@@ -75,7 +92,9 @@ class ItemMasker:
         masked = [self._value(member) for member in members]
         return masked if any(new is not old for new, old in zip(masked, members, strict=True)) else members
 
-    def _set(self, members: list[str], mask: Any) -> list[str]:
+    def _set(self, members: list[str], mask: Callable[[str], str]) -> list[str]:
+        if not all(isinstance(member, str) for member in members):
+            raise MaskingError(_NOT_TYPED_JSON)
         masked = [mask(member) for member in members]
         if all(new is old for new, old in zip(masked, members, strict=True)):
             return members
@@ -90,6 +109,10 @@ class ItemMasker:
             raise MaskingError("a binary attribute is not base64") from None
         masked = self._nested.binary(raw)
         return content if masked is raw else base64.b64encode(masked).decode()
+
+
+def _fits(kind: str, content: object) -> bool:
+    return type(content) is _CONTENT.get(kind, type(content))
 
 
 def compile_pseudonyms(plan: MaskingPlan, key: MaskKey) -> EmailPseudonyms:

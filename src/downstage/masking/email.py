@@ -14,7 +14,7 @@ from collections.abc import Iterable
 import idna
 
 from downstage.errors import ConfigError
-from downstage.masking.address import AT_SIGNS
+from downstage.masking.address import AT_SIGNS, find
 from downstage.masking.keys import MaskKey
 from downstage.masking.tokens import LENGTH, Tokens
 
@@ -22,6 +22,7 @@ ALGORITHM = "email/v1 hmac-sha-256"
 LONGEST_LOCAL = 64
 LONGEST_ADDRESS = 254
 _AT = re.compile(f"[{AT_SIGNS}]")
+_DOTS = re.compile("[.\u3002\uff0e\uff61]")
 _DOT_ATOM = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*")
 
 
@@ -41,17 +42,24 @@ class EmailPseudonyms:
         keep_addresses: Iterable[str] = (),
     ) -> None:
         self._tokens = Tokens(key, environment)
-        self._before, found, self._after = sink.partition("{token}")
+        self._before, _, self._after = sink.partition("{token}")
         sample = f"{self._before}{'a' * LENGTH}{self._after}"
-        local, at, _ = sample.partition("@")
-        if not found or not at or len(local) > LONGEST_LOCAL or len(sample) > LONGEST_ADDRESS:
+        local = sample.partition("@")[0]
+        if sink.count("{token}") != 1 or len(local) > LONGEST_LOCAL or len(sample) > LONGEST_ADDRESS:
             raise ConfigError(
-                f"masking.sink: {{token}} stands for {LENGTH} letters; with them the address must have an '@', "
-                f"at most {LONGEST_LOCAL} characters before it and {LONGEST_ADDRESS} in all"
+                f"masking.sink: {{token}} must stand in it once, for {LENGTH} letters; with them the address has at "
+                f"most {LONGEST_LOCAL} characters before the '@' and {LONGEST_ADDRESS} in all"
             )
+        if (
+            not sample.isascii()
+            or sample.count("@") != 1
+            or sample != canonical(sample)
+            or list(find(sample)) != [(0, len(sample))]
+        ):
+            raise ConfigError("masking.sink: it must be one plain address in lower-case ASCII, such as u-{token}@…")
         self._ours = re.compile(
             re.escape(self._before) + f"([A-Za-z]{{{LENGTH}}})" + re.escape(self._after) + r"\Z",
-            re.IGNORECASE,
+            re.IGNORECASE | re.ASCII,
         )
         self._length = len(sample)
         self._keep_domains = frozenset(canonical_host(domain) for domain in keep_domains)
@@ -62,21 +70,30 @@ class EmailPseudonyms:
         if self.is_pseudonym(address):
             return address
         name = canonical(address)
-        if name in self._keep_addresses or name.rpartition("@")[2] in self._keep_domains:
+        if name in self._keep_addresses or self._is_kept_domain(name):
             return address
         return f"{self._before}{self._tokens.token(name, address)}{self._after}"
 
     def is_pseudonym(self, address: str) -> bool:
         """Whether `address` was made by us with this key: by its keyed check, not by its domain.
 
-        Characters before it do not matter: an escape such as `\\n` in front of a pseudonym looks like part of it.
+        Characters before it do not matter: an escape such as `\\n` in front of a pseudonym looks like part of it. But
+        an `@` before it is an address of somebody else.
         """
-        match = self._ours.match(address, max(0, len(address) - self._length))
-        return match is not None and self._tokens.is_ours(match.group(1))
+        start = max(0, len(address) - self._length)
+        match = self._ours.match(address, start)
+        if match is None or _AT.search(address, 0, start) is not None:
+            return False
+        return self._tokens.is_ours(match.group(1))
 
     def allowed(self, address: str) -> bool:
         """Whether `address` may stand in the target: kept, or a pseudonym of ours."""
         return self.replace(address) == address
+
+    def _is_kept_domain(self, name: str) -> bool:
+        """A domain keeps its own addresses, not those that stand in front of it: `victim@gmail.com@ours.com`."""
+        local, _, host = name.rpartition("@")
+        return host in self._keep_domains and _AT.search(local) is None
 
     def fingerprint(self, value: str) -> str:
         """A keyed hash that names a value in reports."""
@@ -97,14 +114,20 @@ def canonical(address: str) -> str:
 
 
 def canonical_host(host: str) -> str:
-    """A host as lower-case A-labels; as it is, folded, where IDNA 2008 does not know it."""
-    host = _fold(host.rstrip("."))
-    if host.isascii():
-        return host
+    """A host as lower-case A-labels; a label that IDNA 2008 does not know as it is, folded."""
+    host = _fold(host)
+    if not host.isascii():
+        host = ".".join(_a_label(label) for label in _DOTS.split(host))
+    return host.rstrip(".")
+
+
+def _a_label(label: str) -> str:
+    if label.isascii():
+        return label
     try:
-        return idna.encode(host, uts46=True, transitional=False).decode("ascii")
+        return idna.encode(label, uts46=True, transitional=False).decode("ascii")
     except (idna.IDNAError, UnicodeError):
-        return host
+        return label
 
 
 def _fold(text: str) -> str:

@@ -15,13 +15,15 @@ from typing import NoReturn
 from downstage.errors import ConfigError
 
 MINIMUM_BYTES = 32
+_DISTINCT_BYTES = 8
 _HEX = re.compile(rb"[0-9a-fA-F]{64,}")
 
 
 class MaskKey:
     """The master key. `raw` is the secret's content: 64 or more hex digits, or any 32 bytes or more.
 
-    Raises ConfigError if it is too short to be a key, or is plainly not random.
+    Raises ConfigError if it is too short to be a key, or is plainly not random: few different bytes, or one text
+    over and over.
     """
 
     __slots__ = ("_master",)
@@ -34,7 +36,8 @@ class MaskKey:
                 f"the masking key has {len(master)} bytes, at least {MINIMUM_BYTES} are needed: "
                 "make one with 'downstage key new'"
             )
-        if len(set(master)) < 8:
+        repeats = any(master.startswith(master[period:]) for period in range(1, len(master) // 2 + 1))
+        if repeats or len(set(master)) < _DISTINCT_BYTES:
             raise ConfigError("the masking key is not random: make one with 'downstage key new'")
         self._master = master
 

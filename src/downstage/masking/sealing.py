@@ -32,10 +32,10 @@ class KeySealer:
 
     def open(self, sealed: str, context: str) -> bytes:
         """What was sealed. Raises JournalError if it was altered, or sealed with another key or context."""
-        raw = base64.b64decode(sealed)
         try:
+            raw = base64.b64decode(sealed, validate=True)
             return self._cipher.decrypt(raw[:_NONCE], raw[_NONCE:], context.encode())
-        except InvalidTag:
+        except (InvalidTag, ValueError):
             raise JournalError(
                 "a sealed cursor of the journal cannot be opened: the masking key is another one, or the journal "
                 "was altered; resume with the key the run was started with"

@@ -17,6 +17,8 @@ from downstage.masking.keys import KeyedHash, MaskKey
 LENGTH = 32
 _BODY = 24
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz"
+_REMEMBERED = 65536
+_LONGEST_REMEMBERED = 320
 
 
 class Tokens:
@@ -29,7 +31,13 @@ class Tokens:
         self._check = KeyedHash(key.derive(f"token-check/{scope}"))
         self._case = KeyedHash(key.derive(f"token-case/{scope}"))
         self._fingerprint = KeyedHash(key.derive(f"fingerprint/{scope}"))
-        self.token = lru_cache(maxsize=65536)(self._token)
+        self._remembered = lru_cache(maxsize=_REMEMBERED)(self._token)
+
+    def token(self, canonical: str, spelling: str) -> str:
+        """The 32 letters of the address `canonical`, in the letter case of its `spelling`."""
+        if len(canonical) > _LONGEST_REMEMBERED or len(spelling) > _LONGEST_REMEMBERED:
+            return self._token(canonical, spelling)
+        return self._remembered(canonical, spelling)
 
     def _token(self, canonical: str, spelling: str) -> str:
         letters = _letters(self._body.digest(self._context + _encode(canonical)), _BODY)
@@ -37,9 +45,7 @@ class Tokens:
         if spelling == canonical:
             return letters
         bits = int.from_bytes(self._case.digest(self._context + _encode(spelling))[:4], "big") or 1
-        return "".join(
-            letter.upper() if bits >> place & 1 else letter for place, letter in enumerate(letters)
-        )
+        return "".join(letter.upper() if bits >> place & 1 else letter for place, letter in enumerate(letters))
 
     def is_ours(self, token: str) -> bool:
         """Whether `token`, in whatever letter case, was made with this key, environment and context."""
@@ -51,7 +57,7 @@ class Tokens:
         return self._fingerprint.digest(_encode(value)).hex()[:16]
 
     def _check_letters(self, body: str) -> str:
-        return _letters(self._check.digest(self._context + body.encode("utf-8", "replace")), LENGTH - _BODY)
+        return _letters(self._check.digest(self._context + body.encode()), LENGTH - _BODY)
 
 
 def _encode(value: str) -> bytes:

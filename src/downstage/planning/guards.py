@@ -147,8 +147,8 @@ def check_wipe(
                 raise _refused_wipe(what, pattern, f"it matches '{hit[0]}', {why}")
 
 
-def check_sync(pair: BucketPair, *, source_is_empty: bool | None, delete: bool) -> None:
-    """A sync that deletes has a source that was listed and holds something; None: it could not be listed."""
+def check_sync(pair: BucketPair, *, source_is_empty: bool | None, delete: bool, reason: str = "") -> None:
+    """A sync that deletes has a source that was listed and holds something; None: it could not be listed (`reason`)."""
     if pair.source.name == pair.target.name:
         raise _refused(
             f"syncing bucket '{pair.target.name}'", "source and target are one bucket", "name another target bucket"
@@ -157,7 +157,8 @@ def check_sync(pair: BucketPair, *, source_is_empty: bool | None, delete: bool) 
         return
     raise _refused(
         f"deleting from bucket '{pair.target.name}'",
-        f"the source bucket '{pair.source.name}' {'is empty' if source_is_empty else 'could not be listed'}, "
+        f"the source bucket '{pair.source.name}' "
+        f"{'is empty' if source_is_empty else f'could not be listed ({reason})' if reason else 'could not be listed'}, "
         "so every object of the target would go",
         "check the source's name and credentials, or set 'delete: false'",
     )

@@ -6,15 +6,15 @@ person mends the configuration in one go. It only reads, with both sides' creden
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from itertools import islice
 
 from downstage.domain.environment import Environment
-from downstage.domain.plan import BucketPair, RefreshPlan
-from downstage.errors import ConfigError, DownstageError, NotFound
+from downstage.domain.plan import BucketPair, RefreshPlan, TablePair
+from downstage.errors import AwsError, ConfigError, DownstageError, NotFound, Unreachable
 from downstage.planning import guards
-from downstage.ports import Identity, ObjectStore, SearchDomains, StreamControl, TableAdmin
+from downstage.ports import Identity, ObjectFacts, ObjectStore, SearchDomains, StreamControl, TableAdmin
 
 
 def find_problems(
@@ -29,9 +29,16 @@ def find_problems(
     source_domains: SearchDomains,
     target_domains: SearchDomains,
     consumers: StreamControl | None,
+    steps: Collection[str] | None = None,
 ) -> list[DownstageError]:
-    """All problems, worst side first; an empty list means that nothing stands in the way."""
+    """All problems, worst side first; an empty list means that nothing stands in the way.
+
+    `steps` are those that will run; None means all of them.
+    """
     problems: list[DownstageError] = []
+
+    def runs(step: str) -> bool:
+        return steps is None or step in steps
 
     def look(check: Callable[[], None]) -> bool:
         try:
@@ -56,11 +63,14 @@ def find_problems(
             look(partial(_bucket, store, bucket))
         if consumers is not None:
             look(lambda: _consumers(plan, consumers))
-        if plan.deploy is None:
+        if plan.deploy is None or not runs("deploy"):
             for pair in plan.tables:
                 look(partial(_table, target_tables, pair.target.name))
             if plan.search is not None:
                 look(partial(_domain, target_domains, plan.search.target.name, "target", "search.domain"))
+        if runs("copy") and (plan.wipe is None or not runs("wipe")):
+            for pair in plan.tables:
+                look(partial(_empty_target, target_tables, pair))
     return problems
 
 
@@ -84,10 +94,31 @@ def _domain(domains: SearchDomains, name: str, side: str, setting: str) -> None:
         raise NotFound(f"there is no search domain {name} in the {side}: correct {setting} in the configuration")
 
 
+def source_objects(store: ObjectStore, pair: BucketPair) -> Iterator[ObjectFacts]:
+    """The source's listing, as a sync may rely on it. Raises GuardRefused if it fails and objects would be deleted."""
+    try:
+        yield from store.list(pair.source, None)
+    except Unreachable:
+        raise
+    except AwsError as error:
+        if pair.delete:
+            guards.check_sync(pair, source_is_empty=None, delete=True, reason=str(error))
+        raise
+
+
 def _bucket(store: ObjectStore, pair: BucketPair) -> None:
-    empty = not any(True for _ in islice(store.list(pair.source, None), 1))
+    empty = not any(True for _ in islice(source_objects(store, pair), 1))
     guards.check_sync(pair, source_is_empty=empty, delete=pair.delete)
     any(True for _ in islice(store.list(pair.target, None), 1))
+
+
+def _empty_target(tables: TableAdmin, pair: TablePair) -> None:
+    """A table that nothing will wipe must be empty; one that is not there yet is."""
+    try:
+        empty = tables.is_empty(pair.target.name)
+    except NotFound:
+        return
+    guards.check_copy_target(pair.target, empty=empty, resumes_own_run=False)
 
 
 def _consumers(plan: RefreshPlan, consumers: StreamControl) -> None:

@@ -7,6 +7,7 @@ from downstage.domain.outcome import LeakPlace
 from downstage.domain.plan import BucketPair
 from downstage.errors import GuardRefused, LeakFound, VerificationFailed
 from downstage.planning import guards
+from downstage.planning.preflight import source_objects
 from downstage.ports import Checkpoint, ObjectFacts
 from downstage.syncing.bucket import compare_bucket, sync_bucket
 from downstage.syncing.merge import Action
@@ -92,7 +93,7 @@ def _survey(parts: Parts, pair: BucketPair) -> int:
     Refuses an empty source if objects would be deleted, and keys with addresses: they would arrive as they are.
     """
     objects = personal = 0
-    for entry in parts.store.list(pair.source, None):
+    for entry in source_objects(parts.store, pair):
         objects += 1
         personal += bool(parts.scanner.scan_text(entry.key, "key"))
     guards.check_sync(pair, source_is_empty=objects == 0, delete=pair.delete)

@@ -9,11 +9,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from downstage.domain.plan import Flag, ParameterFlag
-from downstage.errors import ConfigError, GuardRefused, UsageError, VerificationFailed
+from downstage.errors import ConfigError, VerificationFailed
 from downstage.planning import guards
 from downstage.planning.preflight import check_wipe, find_problems
 from downstage.proof import digest
 from downstage.workflow.parts import Parts, Step
+
+_GRAVEST_LAST = (1, 2, 3)
+"""Exit codes of what preflight may find."""
 
 
 def preflight(parts: Parts, _step: Step) -> str:
@@ -29,9 +32,10 @@ def preflight(parts: Parts, _step: Step) -> str:
         source_domains=parts.source_domains,
         target_domains=parts.target_domains,
         consumers=parts.consumers,
+        steps=parts.run.settings.get("steps"),
     )
     if problems:
-        worst = max(problems, key=lambda problem: (isinstance(problem, GuardRefused), isinstance(problem, UsageError)))
+        worst = max(problems, key=lambda problem: _GRAVEST_LAST.index(problem.exit_code))
         raise type(worst)("\n".join(str(problem) for problem in problems))
     return "nothing stands in the way"
 

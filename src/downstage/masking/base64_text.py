@@ -1,0 +1,133 @@
+"""Base64 inside a text: where it may stand, what it decodes to, and how it is written again.
+
+Both alphabets, padded or not, in one piece or wrapped over lines. `- _ / +` are in the alphabets and separate things
+in keys and paths too, so a run may be one token, or end in one, or be made of several: `readings` gives the spans
+that are worth a try, a bounded number of times the run's length. Most words and identifiers fall through early: no
+address survives base64 without a capital letter, and what begins as neither text nor a compressed stream is nothing.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+
+SHORTEST = 8
+_CERTAIN = 24
+_MAXIMUM_STARTS = 8
+_LONG = 32
+
+RUN = re.compile(
+    r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{40,}+(?:\r?\n[ \t]?[A-Za-z0-9+/]++)+(?:\r?\n)?={0,2}(?![A-Za-z0-9+/_-])"
+    rf"|[A-Za-z0-9+/_-]{{{SHORTEST},}}={{0,2}}"
+)
+_LINE = re.compile(rf"[A-Za-z0-9+/]{{{SHORTEST},}}={{0,2}}")
+_FOLD = re.compile(r"\r?\n[ \t]?")
+_WORD = re.compile(rf"[A-Za-z0-9+/_-]{{{SHORTEST},}}")
+_SEPARATOR = re.compile(r"[+/_-]")
+_PIECES = (re.compile(r"[^-_]+"), re.compile(r"[^+/]+"), re.compile(r"[^+/_-]+"))
+_URL_SAFE = str.maketrans("-_", "+/")
+_FROM_URL_SAFE = str.maketrans("+/", "-_")
+_START = re.compile(
+    rb"(?:[\t\n\r\x1b-\x7e]|[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3})"
+    rb"(?:[\x00\t\n\r\x1b-\x7e]|[\xc2-\xf4][\x80-\xbf])"
+    rb"|\x00[\t\n\r\x1b-\x7e]|\xff\xfe|\xfe\xff|\x1f\x8b|[\x08\x18\x28\x38\x48\x58\x68\x78]"
+)
+_ORDERLY = re.compile(r"[a-z@._+-]{9,}|[A-Za-z0-9@._+\"' -]{14,}")
+_DOTTED = re.compile(r"[\w.+'\"-][@\uff20\ufe6b](?:[\w-]+\.)+(?:[a-z]{2,24}|[A-Z]{2,24}|xn--[a-z0-9-]+)(?![\w-])|@\[")
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """Base64 text and the bytes in it. `whole`: it is all of its run, and not a reading of a part."""
+
+    text: str
+    raw: bytes
+    whole: bool
+
+    @property
+    def short(self) -> bool:
+        """Whether it may be text by chance."""
+        return len(self.text) < _CERTAIN
+
+    def encoded(self, raw: bytes) -> str | None:
+        """`raw` written as this token was: alphabet, padding, lines. None if it had a character too many."""
+        body = self.text.rstrip("=")
+        length = len("".join(body.split()))
+        if length % 4 == 1:
+            return None
+        written = binascii.b2a_base64(raw, newline=False).decode()
+        if "-" in body or "_" in body:
+            written = written.translate(_FROM_URL_SAFE)
+        if length % 4 and not self.text.endswith("="):
+            written = written.rstrip("=")
+        fold = _FOLD.search(body)
+        if fold is None:
+            return written
+        width = fold.start()
+        return fold.group().join(written[at : at + width] for at in range(0, len(written), width))
+
+
+def may_stand_in(text: str) -> bool:
+    """Whether `text` may hold base64 of anything; cheap, and wrong only in saying yes."""
+    if text.islower():
+        return False
+    return any(
+        token != token.lower() and (len(token) >= _LONG or _begins(token) or _SEPARATOR.search(token))
+        for token in _WORD.findall(text)
+    )
+
+
+def decode(token: str, *, whole: bool) -> Token | None:
+    """The bytes in `token` if they may be anything, else None. A long one that is all of its run may be: an opaque
+    binary can hold an address too."""
+    body = token.rstrip("=")
+    if body == body.lower() or not (_begins(body) or (whole and len(body) >= _LONG)):
+        return None
+    joined = "".join(body.split()).translate(_URL_SAFE)
+    if len(joined) % 4 == 1:
+        joined = joined[:-1]
+    try:
+        return Token(token, binascii.a2b_base64(joined + "=="), whole)
+    except binascii.Error:
+        return None
+
+
+def readings(run: str) -> Iterator[Span]:
+    """The spans of `run` (a match of RUN) that may be tokens: the likeliest first."""
+    yield 0, len(run)
+    if "\n" in run:
+        for line in _LINE.finditer(run):
+            for start, end in readings(line.group()):
+                yield line.start() + start, line.start() + end
+        return
+    body = len(run.rstrip("="))
+    for separator in islice(_SEPARATOR.finditer(run), _MAXIMUM_STARTS):
+        yield separator.end(), len(run)
+    for pattern in _PIECES:
+        for piece in pattern.finditer(run, 0, body):
+            start, end = piece.span()
+            if end - start >= SHORTEST and end - start < body:
+                yield start, end if end < body else len(run)
+
+
+def is_believable(text: str) -> bool:
+    """Whether an address in `text` is more than chance, however few bytes it came from: it is long, or all of it is
+    orderly, or the host has a dot."""
+    return len(text) >= _CERTAIN or _ORDERLY.fullmatch(text) is not None or _DOTTED.search(text) is not None
+
+
+def _begins(token: str) -> bool:
+    """Whether the first bytes may begin a text or a compressed stream."""
+    return len(token) >= SHORTEST and _heads(token[:SHORTEST], len(token) >= _LONG)
+
+
+@lru_cache(maxsize=16384)
+def _heads(head: str, long: bool) -> bool:
+    raw = binascii.a2b_base64(head.translate(_URL_SAFE))
+    return _START.match(raw) is not None or (long and raw[0] & 7 in (2, 3, 4, 5))

@@ -1,0 +1,213 @@
+"""One look into one value: what every codec and every reading finds in it, as edits; nothing is decided here.
+
+A text is looked at as it is, through each inline codec, and through each base64 token in it; a binary as a compressed
+stream, or text. What is found inside is replaced and wrapped again the same way. Where two ways of looking find
+something in the same place, the deeper one is right.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from downstage.errors import MaskingError
+from downstage.masking import address, base64_text
+from downstage.masking.base64_text import Span, Token
+from downstage.masking.binary_text import is_clean, opaque_addresses, text_of
+from downstage.masking.compressed import Stream, inflate
+from downstage.masking.edits import Edit, apply, merge
+from downstage.masking.escapes import GUESSED_CODECS, HIDING, JSON, QUOTED_PRINTABLE, SURE_CODECS, shows_signs
+from downstage.masking.inline import Codec
+
+MAXIMUM_DECODED = 16 * 1024 * 1024
+"""Characters or bytes, over all layers and readings of one value; forty times the largest item."""
+
+_DEEPEST = 8
+_ENDLESS = f"a value is encoded more than {_DEEPEST} times over: it is refused"
+_JSON_START = re.compile(r'\s*[\[{"]')
+
+
+def may_hold(text: str) -> bool:
+    """The gate: False if no codec and no reading could find an address in `text`."""
+    return shows_signs(text) or base64_text.may_stand_in(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Masked:
+    """Bytes, how many addresses were replaced in them, the depth of the deepest, and why they are refused if they
+    are (see Edit)."""
+
+    raw: bytes
+    count: int = 0
+    depth: int = 0
+    refused: str = ""
+
+
+class Look:
+    """One look into one value. A text that several ways of decoding lead to is looked at once."""
+
+    def __init__(self, replace: Callable[[str], str]) -> None:
+        self._replace = replace
+        self._known: dict[str, list[Edit]] = {}
+        self._left = MAXIMUM_DECODED
+
+    def edits(self, text: str, layer: int) -> list[Edit]:
+        """The replacements that `text` needs, in order, without overlap."""
+        known = self._known.get(text)
+        if known is None:
+            self._spend(len(text))
+            if layer > _DEEPEST:
+                return _nothing_hidden(text)
+            known = self._known[text] = self._all_edits(text, layer)
+        return known
+
+    def binary(self, raw: bytes, layer: int, token: Token | None, *, latin: bool = True) -> Masked:
+        """`raw` masked. `token`: the base64 that it came from, if it did, and then it may be nothing at all. `latin`:
+        text in an old code page counts."""
+        stream = inflate(raw)
+        if stream is not None:
+            return self._stream(raw, stream, layer)
+        known = text_of(raw, latin=latin)
+        if known is None or (token and not is_clean(known[0])):
+            if (token is None or (token.whole and not token.short)) and self._holds_address(raw):
+                return Masked(raw, 1, refused="an opaque binary holds an address: it cannot be rewritten safely")
+            return Masked(raw)
+        text, encoding = known
+        edits = self.edits(text, layer) if may_hold(text) else []
+        if token and token.short:
+            edits = [edit for edit in edits if edit.sure]
+        if not edits:
+            return Masked(raw)
+        masked = apply(text, edits).encode(encoding, "surrogatepass")
+        refused = next((edit.refused for edit in edits if edit.refused), "")
+        depth = max(edit.depth for edit in edits) + encoding.startswith("utf-16")
+        return Masked(masked, sum(edit.count for edit in edits), depth, refused)
+
+    def _holds_address(self, opaque: bytes) -> bool:
+        return any(self._replace(found) != found for found in opaque_addresses(opaque))
+
+    def _spend(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise MaskingError(f"a value decodes to more than {MAXIMUM_DECODED:,} characters: it is refused")
+
+    def _all_edits(self, text: str, layer: int) -> list[Edit]:
+        edits: list[Edit] = []
+        if _JSON_START.match(text):
+            edits = self._inline_edits(JSON, text, layer)
+        for codec in SURE_CODECS:
+            if codec.trigger in text:
+                edits = merge(edits, self._inline_edits(codec, text, layer))
+        if base64_text.may_stand_in(text):
+            edits = merge(edits, self._base64_edits(text, layer))
+        edits = merge(edits, self._plain_edits(text, layer))
+        for codec in GUESSED_CODECS:
+            if codec.trigger in text:
+                edits = merge(edits, self._inline_edits(codec, text, layer))
+        return edits
+
+    def _plain_edits(self, text: str, layer: int) -> list[Edit]:
+        edits = []
+        sure: bool | None = True if layer == 0 else None
+        for start, end in address.find(text):
+            found = text[start:end]
+            pseudonym = self._replace(found)
+            if pseudonym != found:
+                sure = base64_text.is_believable(text) if sure is None else sure
+                edits.append(Edit(start, end, pseudonym, sure=sure))
+        return edits
+
+    def _inline_edits(self, codec: Codec, text: str, layer: int) -> list[Edit]:
+        view = codec.view(text)
+        if view is None or not may_hold(view.text):
+            return []
+        edits = []
+        for inner in self.edits(view.text, layer + 1):
+            start, end = view.raw_span(inner.start, inner.end)
+            raw = text[start:end]
+            found = view.text[inner.start : inner.end]
+            if codec.believes is None or codec.believes(raw, found):
+                encoded = codec.encode(inner.text, raw)
+                depth = inner.depth + (raw != found)
+                edits.append(Edit(start, end, encoded, inner.count, depth, inner.refused, inner.sure))
+        return edits
+
+    def _base64_edits(self, text: str, layer: int) -> list[Edit]:
+        edits: list[Edit] = []
+        before, after = _escape_marks(text)
+        for run in base64_text.RUN.finditer(text):
+            start, end = run.span()
+            found = self._run_edits(run.group(), layer)
+            if found and (text[end : end + 1] in after or text[max(0, start - 1) : start] in before):
+                found = [edit for edit in found if not edit.refused]
+            edits.extend(replace(edit, start=start + edit.start, end=start + edit.end) for edit in found)
+        return edits
+
+    def _run_edits(self, run: str, layer: int) -> list[Edit]:
+        """The edits within one run of base64 characters. A reading that holds something excludes those that overlap;
+        old code pages, for which noise may pass, are tried last."""
+        edits: list[Edit] = []
+        taken: list[Span] = []
+        for start, end in base64_text.readings(run):
+            place = bisect_left(taken, (start, end))
+            if (place and taken[place - 1][1] > start) or (place < len(taken) and taken[place][0] < end):
+                continue
+            token = base64_text.decode(run[start:end], whole=end - start == len(run))
+            edit = self._token_edit(token, start, layer, latin=False) if token else None
+            if edit:
+                edits.append(edit)
+            if token and ((edit and not edit.refused) or _is_readable(token.raw)):
+                taken.insert(place, (start, end))
+        if not taken:
+            token = base64_text.decode(run, whole=True)
+            edit = self._token_edit(token, 0, layer, latin=True) if token and not token.short else None
+            edits = [edit] if edit else edits
+        refusals = [edit for edit in edits if edit.refused]
+        sound = sorted((edit for edit in edits if not edit.refused), key=lambda edit: edit.start)
+        return merge(sound, refusals[:1])
+
+    def _token_edit(self, token: Token, start: int, layer: int, *, latin: bool) -> Edit | None:
+        masked = self.binary(token.raw, layer + 1, token, latin=latin)
+        if not masked.count:
+            return None
+        encoded = token.encoded(masked.raw)
+        refused = masked.refused or ("" if encoded else "base64 with an address in it has a character too many")
+        text = token.text if refused or encoded is None else encoded
+        return Edit(start, start + len(token.text), text, masked.count, masked.depth + 1, refused)
+
+    def _stream(self, raw: bytes, stream: Stream, layer: int) -> Masked:
+        if stream.exceeded:
+            raise MaskingError("a compressed value inflates past the limit: it cannot be looked into")
+        self._spend(len(stream.content))
+        if layer > _DEEPEST:
+            raise MaskingError(_ENDLESS)
+        masked = self.binary(stream.content, layer + 1, None)
+        count = masked.count + self._holds_address(stream.header)
+        refused = masked.refused
+        if count and not stream.complete:
+            refused = "a compressed value is cut off and holds an address: it cannot be rewritten"
+        body = stream.compress(masked.raw) if count else raw[: len(raw) - len(stream.rest)]
+        rest = self.binary(stream.rest, layer + 1, None) if stream.rest else Masked(b"")
+        return Masked(body + rest.raw, count + rest.count, max(masked.depth + 1, rest.depth), refused or rest.refused)
+
+
+def _is_readable(raw: bytes) -> bool:
+    """Whether a token holds something, address or not; then its parts hold nothing else."""
+    known = text_of(raw, latin=False)
+    return (known is not None and is_clean(known[0])) or inflate(raw) is not None
+
+
+def _nothing_hidden(text: str) -> list[Edit]:
+    if HIDING.search(text) or base64_text.may_stand_in(text):
+        raise MaskingError(_ENDLESS)
+    return []
+
+
+def _escape_marks(text: str) -> tuple[set[str], set[str]]:
+    """The characters of escapes before and after a run of base64 that make it a part only. Its decoded view shows the
+    whole, so nothing is refused because of the part."""
+    mime = {"="} if QUOTED_PRINTABLE.applies_to(text) else set()
+    html = {";"} if "&" in text else set()
+    return {"%", "\\"} | html | mime, {"%", "\\", "&"} | mime
