@@ -20,7 +20,7 @@ RAW = bytes(range(100, 164))
     "raw",
     [
         b"", b"short", b"x" * 31, b"x" * 64, b"0" * 64, b"00" * 40, b"password" * 8, b"correct horse! " * 4, b"ab" * 40,
-        RAW[:31], RAW[:31] + b"\n ", b"0123456789abcdef" * 4,
+        RAW[:31], bytes(range(65, 96)) + b"\n ", b"0123456789abcdef" * 4,
     ],
 )  # fmt: skip
 def test_what_is_short_or_not_random_is_refused_without_being_shown(raw: bytes) -> None:
@@ -75,3 +75,10 @@ def test_what_was_sealed_is_opened_by_the_same_key_and_context_only() -> None:
     ]:
         with pytest.raises(JournalError):
             KeySealer(MaskKey(key)).open(text, context)
+
+
+def test_white_space_belongs_to_a_binary_key_and_not_to_a_text() -> None:
+    binary = b"\n" + bytes(range(128, 158)) + b" "
+    assert MaskKey(binary).check != MaskKey(binary + b"\n").check
+    text = b"correct horse battery staple, thirty-two"
+    assert MaskKey(text).check == MaskKey(text + b"\r\n").check

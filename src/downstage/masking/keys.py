@@ -16,11 +16,13 @@ from downstage.errors import ConfigError
 
 MINIMUM_BYTES = 32
 _DISTINCT_BYTES = 8
+_TEXT = re.compile(rb"[\x09-\x0d\x20-\x7e]*")
 _HEX = re.compile(rb"[0-9a-fA-F]{64,}")
 
 
 class MaskKey:
-    """The master key. `raw` is the secret's content: 64 or more hex digits, or any 32 bytes or more.
+    """The master key. `raw` is the secret's content: 64 or more hex digits, or any 32 bytes or more. White space round
+    a text (a file's last newline) is not part of it; every byte of a binary key is.
 
     Raises ConfigError if it is too short to be a key, or is plainly not random: few different bytes, or one text
     over and over.
@@ -29,7 +31,7 @@ class MaskKey:
     __slots__ = ("_master",)
 
     def __init__(self, raw: bytes) -> None:
-        text = raw.strip()
+        text = raw.strip() if _TEXT.fullmatch(raw) else raw
         master = bytes.fromhex(text.decode()) if _HEX.fullmatch(text) and len(text) % 2 == 0 else text
         if len(master) < MINIMUM_BYTES:
             raise ConfigError(
