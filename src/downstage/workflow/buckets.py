@@ -14,6 +14,8 @@ from downstage.syncing.merge import Action
 from downstage.workflow.findings import record_leak
 from downstage.workflow.parts import Parts, Step
 
+_TELL = 1000
+
 
 def sync(parts: Parts, step: Step) -> str:
     """Makes every target bucket hold what its source holds."""
@@ -45,6 +47,8 @@ def verify_buckets(parts: Parts, step: Step) -> str:
         def look(entry: ObjectFacts, pair: BucketPair = pair) -> None:
             nonlocal leaks, seen
             seen += 1
+            if seen % _TELL == 0:
+                parts.emit(Progress("verify-buckets", pair.target.name, seen, None, "objects"))
             for finding in parts.scanner.scan_text(entry.key, "key"):
                 leaks += 1
                 place = LeakPlace(pair.target.name, finding.path, finding.layers, finding.fingerprint)

@@ -11,6 +11,7 @@ from downstage.workflow.findings import record_leak
 from downstage.workflow.parts import Parts, Step
 
 _POLL = 0.5
+_TELL = 1000
 
 
 def consumers_on(parts: Parts, step: Step) -> str:
@@ -83,6 +84,8 @@ def verify_index(parts: Parts, step: Step) -> str:
                 leaks += 1
                 place = LeakPlace(name, finding.path, finding.layers, finding.fingerprint)
                 record_leak(parts.journal, parts.run.run_id, parts.run.epoch, f"verify/{name}", place)
+            if found % _TELL == 0:
+                parts.emit(Progress("verify-index", name, found, _total(wanted, name, found), "documents"))
         scanned += found
         expected = wanted.get(name)
         if expected is not None:
@@ -97,6 +100,10 @@ def verify_index(parts: Parts, step: Step) -> str:
             f"index {', '.join(wrong)} does not hold exactly the documents it must; see the report for the numbers"
         )
     return f"{scanned:,} documents by id, no address in them"
+
+
+def _total(wanted: dict[str, Expected], name: str, found: int) -> int | None:
+    return max(found, wanted[name].count) if name in wanted else None
 
 
 def _refuse_unproven(parts: Parts) -> None:
