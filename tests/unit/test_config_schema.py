@@ -134,7 +134,7 @@ def expect(text: str) -> str:
         ),
         (flag("{}"), f"21:11: {REFRESH}.flags[1] must hold exactly one of 'dynamodb' and 'ssm'"),
         (
-            flag("{ssm: {name: a, value: b}, dynamodb: {table: a, key: {a: {S: b}}, set: {c: {S: d}}}}"),
+            flag("{ssm: {name: a, value: b}, dynamodb: {table: abc, key: {a: {S: b}}, set: {c: {S: d}}}}"),
             f"21:11: {REFRESH}.flags[1] must hold exactly one of",
         ),
         (flag("hello"), f"21:11: {REFRESH}.flags[1] must be a mapping of keys to values"),
@@ -155,9 +155,13 @@ def expect(text: str) -> str:
             changed("{clone: {}}", "{clone: }"),
             f"23:7: {REFRESH}.deploy must hold exactly one of clone, circleci, github, command, for example 'clone:",
         ),
+        (
+            changed("to: efcms-test-alpha}", "to: 'arn:aws:dynamodb:us-east-1:111111111111:table/app'}"),
+            f"{REFRESH}.tables[0].to must be a table's name, not its ARN",
+        ),
         (changed("{clone: {}}", "{clone: {}, github: {}}"), f"23:7: {REFRESH}.deploy must hold exactly one of"),
         (
-            changed("efcms-prod-alpha, to: efcms-test-alpha}", "efcms-prod-alpha, to: a}, {from: b, to: a}"),
+            changed("efcms-prod-alpha, to: efcms-test-alpha}", "efcms-prod-alpha, to: aaa}, {from: bbb, to: aaa}"),
             f"{REFRESH}.tables[1].to is a target table of 'test' already; each is loaded once",
         ),
         (

@@ -230,7 +230,8 @@ def test_sink_for(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_rich_is_not_imported_without_a_terminal() -> None:
     code = (
-        "import io, sys; from downstage.console import progress, redaction; progress.sink_for(io.StringIO(), json=False)\n"
+        "import io, sys; from downstage.console import progress, redaction; "
+        "progress.sink_for(io.StringIO(), json=False); "
         "sys.exit('rich' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

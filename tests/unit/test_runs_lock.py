@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from downstage.app.runs import Project
+from downstage.app.runs import Project, _refuse_outdated
 from downstage.errors import RunConflict, UsageError
+from downstage.ports import RunRecord
 
 CONFIG = """
 version: 1
@@ -72,3 +73,13 @@ def test_a_state_directory_that_cannot_be_made(project: Project) -> None:
     project.state.write_text("a file")
     with pytest.raises(UsageError, match=r"the state directory .* cannot be used"), project._exclusive("test"):
         pass
+
+
+def test_a_run_is_not_resumed_over_what_a_newer_one_has_made() -> None:
+    def run(name: str, kind: str, environment: str = "test") -> RunRecord:
+        return RunRecord(name, environment, kind, "failed", 1, "2027-01-15T08:00:00Z", "", {})
+
+    old = run("old", "refresh")
+    _refuse_outdated(old, [old, run("seen", "verify"), run("other", "refresh", "staging")])
+    with pytest.raises(RunConflict, match="new has changed test since"):
+        _refuse_outdated(old, [run("older", "refresh"), old, run("new", "wipe")])

@@ -446,9 +446,16 @@ def test_without_anything_optional_a_refresh_is_a_copy() -> None:
 
 def test_steps_that_were_not_chosen_are_entered_as_skipped() -> None:
     world = World()
-    world.refresh(chosen=[name for name in STEPS if name != "verify-buckets"])
-    assert state(world, "verify-buckets") == StepState.SKIPPED
+    world.refresh(chosen=[name for name in STEPS if name != "verify-index"])
+    assert state(world, "verify-index") == StepState.SKIPPED
     assert (world.outcome().result, world.outcome().exit_code) == (Result.INCOMPLETE, 6)
+
+
+@pytest.mark.parametrize("proof", ["verify-tables", "verify-buckets"])
+def test_consumers_are_not_switched_on_over_what_is_not_verified(proof: str) -> None:
+    world = World()
+    with pytest.raises(GuardRefused, match=f"--skip {proof}"):
+        world.refresh(chosen=[name for name in STEPS if name != proof])
 
 
 def test_a_single_step_leaves_the_others_alone() -> None:

@@ -137,6 +137,7 @@ class Project:
         now = self._settings(sides)
         with self._exclusive(record.environment):
             journal = self.journal()
+            _refuse_outdated(record, journal.runs())
             for name, what in (("plan", "the configuration"), ("mask", "the masking key or policy")):
                 if now[name] != record.settings[name]:
                     raise RunConflict(
@@ -284,6 +285,18 @@ class Project:
             lock.write(str(os.getpid()))
             lock.flush()
             yield
+
+
+def _refuse_outdated(record: RunRecord, runs: Sequence[RunRecord]) -> None:
+    """A run's recorded intents are stale once a newer one has changed the environment: its wipe would hit new data."""
+    changing = {"refresh", "wipe", "deploy", "copy"}
+    place = [run.run_id for run in runs].index(record.run_id)
+    newer = [run for run in runs[place + 1 :] if run.environment == record.environment and run.kind in changing]
+    if newer:
+        raise RunConflict(
+            f"run {record.run_id} cannot be resumed: {newer[-1].run_id} has changed {record.environment} since; start "
+            f"over with 'downstage refresh {record.environment}' (nothing was written)"
+        )
 
 
 def _locked(file: TextIO) -> bool:

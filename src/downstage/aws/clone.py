@@ -65,8 +65,12 @@ class CloneDeployer:
         try:
             self._tables.describe(pair.target.name)
         except NotFound:
-            with calling(self._target.environment, f"create table {pair.target.name}"):
-                self._target.client("dynamodb").create_table(**wanted)
+            try:
+                with calling(self._target.environment, f"create table {pair.target.name}"):
+                    self._target.client("dynamodb").create_table(**wanted)
+            except AwsError as error:
+                if error.code != "ResourceInUseException":  # it is there, but was not to be seen yet
+                    raise
         self._tables.wait_active(pair.target.name)
         self._expiry(pair)
 
@@ -127,14 +131,11 @@ class CloneDeployer:
         return len(indices)
 
     def _renew_consumers(self, recorded: Sequence[Consumer]) -> int:
-        """Each recorded consumer, on the stream that its table has now, disabled; its old mapping removed."""
+        """Each recorded consumer, on the stream that its table has now, disabled; its old mapping removed last."""
         if self._consumers is None:
             return 0
         streams = {pair.target.name: self._stream(pair.target.name) for pair in self._pairs}
         present = self._here(list(streams))
-        for consumer in present:
-            if consumer.stream_arn != streams[consumer.table]:
-                self._consumers.remove(consumer)
         there = {(c.function, c.table, c.region): c for c in present if c.stream_arn == streams[c.table]}
         wanted = {(c.function, c.table, c.region): c for c in recorded}
         for identity, consumer in wanted.items():
@@ -142,6 +143,9 @@ class CloneDeployer:
                 self._consumers.switch(there[identity], on=False)
             else:
                 self._consumers.create(consumer, streams[consumer.table])
+        for consumer in present:
+            if consumer.stream_arn != streams[consumer.table]:
+                self._consumers.remove(consumer)
         return len(wanted)
 
     def _here(self, tables: Sequence[str]) -> Sequence[Consumer]:

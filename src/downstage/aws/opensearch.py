@@ -9,7 +9,7 @@ from typing import Any
 
 from opensearchpy import OpenSearch, Urllib3AWSV4SignerAuth, Urllib3HttpConnection
 from opensearchpy import exceptions as faults
-from opensearchpy.helpers import scan
+from opensearchpy.helpers import ScanError, scan
 
 from downstage.aws.session import Session, calling
 from downstage.errors import AwsError, CredentialsError, NotFound, Unreachable
@@ -62,6 +62,9 @@ class DomainControl:
             settings = {name: description[name] for name in _COPIED if description.get(name)}
             if settings.get("EncryptionAtRestOptions", {}).get("Enabled"):
                 settings["EncryptionAtRestOptions"] = {"Enabled": True}
+            endpoint = settings.get("DomainEndpointOptions", {})
+            kept = {name: value for name, value in endpoint.items() if not name.startswith("CustomEndpoint")}
+            settings |= {"DomainEndpointOptions": kept} if kept else {}
             with calling(self._session.environment, f"create the search domain {domain}"):
                 self._client.create_domain(DomainName=domain, **settings)
         self._wait(domain, "ready", lambda: self._ready(domain))
@@ -82,16 +85,17 @@ class DomainControl:
         url = self._session.environment.search_endpoint(domain)
         if url is None:
             status = self.description(domain)
-            if status is None or not status.get("Endpoint"):
+            host = _host(status)
+            if host is None:
                 raise NotFound(f"there is no search domain {domain} in {self._session.environment.name}")
-            url = f"https://{status['Endpoint']}"
+            url = f"https://{host}"
         return Documents(self._session, domain, url)
 
     def _ready(self, domain: str) -> bool:
         status = self.description(domain)
         if status is None or status.get("Processing") or not status.get("Created", True):
             return False
-        return bool(status.get("Endpoint")) or self._session.environment.search_endpoint(domain) is not None
+        return _host(status) is not None or self._session.environment.search_endpoint(domain) is not None
 
     def _wait(self, domain: str, what: str, reached: Callable[[], bool]) -> None:
         wait, waited = 0.05, 0.0
@@ -103,6 +107,14 @@ class DomainControl:
             self._sleep(wait)
             waited += wait
             wait = min(wait * 2, 15.0)
+
+
+def _host(status: Mapping[str, Any] | None) -> str | None:
+    """The domain's host: public, or inside its VPC."""
+    if status is None:
+        return None
+    host = status.get("Endpoint") or status.get("Endpoints", {}).get("vpc")
+    return str(host) if host else None
 
 
 class Documents:
@@ -140,12 +152,11 @@ class Documents:
 
     def documents(self, index: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """(id, document) of every document, in no order; none if there is no such index."""
-        try:
-            with self._asking(f"read index {index}"):
+        with self._asking(f"read index {index}"):
+            if self._client.indices.exists(index=index):
+                self._client.indices.refresh(index=index)
                 for hit in scan(self._client, index=index, size=1000, preserve_order=False):
                     yield hit["_id"], hit["_source"]
-        except NotFound:
-            return
 
     def definition(self, index: str) -> Mapping[str, Any]:
         """The index's settings, mappings and aliases, as `create` takes them."""
@@ -180,6 +191,8 @@ class Documents:
             raise CredentialsError(f"{where}: access denied; allow the role in the domain's access policy") from None
         except (faults.ConnectionError, faults.ConnectionTimeout):
             raise Unreachable(f"{where}: the endpoint does not answer") from None
+        except ScanError:
+            raise AwsError(f"{where}: OpenSearch did not give all documents; resume the run") from None
         except faults.TransportError as error:
             raise AwsError(f"{where}: OpenSearch answered {error.status_code}", str(error.status_code)) from None
 

@@ -100,7 +100,10 @@ class TableControl:
         return False
 
     def _settled(self, name: str) -> bool:
-        description = self.describe(name)
+        try:
+            description = self.describe(name)
+        except NotFound:  # DescribeTable may not see a table at once after CreateTable
+            return False
         indexes = description.get("GlobalSecondaryIndexes", [])
         return description["TableStatus"] == "ACTIVE" and all(index["IndexStatus"] == "ACTIVE" for index in indexes)
 

@@ -18,6 +18,7 @@ from downstage.config.values import (
     ENVIRONMENT_NAME,
     Account,
     AttributeValue,
+    BucketName,
     Duration,
     Endpoint,
     EnvironmentName,
@@ -28,6 +29,7 @@ from downstage.config.values import (
     Region,
     RoleArn,
     Sink,
+    TableName,
     Text,
     Truth,
     Whole,
@@ -49,7 +51,7 @@ class _Model(BaseModel):
 class ItemFlag(_Model):
     """Attributes to set in one item of a flags table."""
 
-    table: Text = Field(description="The flags table in the target account. It is never wiped.")
+    table: TableName = Field(description="The flags table in the target account. It is never wiped.")
     key: Annotated[dict[Text, KeyValue], Field(min_length=1, max_length=2)] = Field(
         description="The item's key in typed DynamoDB JSON, for example {pk: {S: a}, sk: {S: a}}."
     )
@@ -137,15 +139,15 @@ class Streams(_Model):
 class TablePair(_Model):
     """A table to copy."""
 
-    source: Text = Field(alias="from", description="The table's name in the source environment.")
-    target: Text = Field(alias="to", description="The table's name in the target environment.")
+    source: TableName = Field(alias="from", description="The table's name in the source environment.")
+    target: TableName = Field(alias="to", description="The table's name in the target environment.")
 
 
 class BucketPair(_Model):
     """A bucket to sync."""
 
-    source: Text = Field(alias="from", description="The bucket's name in the source environment.")
-    target: Text = Field(alias="to", description="The bucket's name in the target environment.")
+    source: BucketName = Field(alias="from", description="The bucket's name in the source environment.")
+    target: BucketName = Field(alias="to", description="The bucket's name in the target environment.")
     delete: Truth = Field(default=False, description="Delete objects of the target that the source does not have.")
 
 

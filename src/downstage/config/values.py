@@ -187,6 +187,20 @@ Region = Annotated[
 ]
 """An AWS region."""
 
+TableName = Annotated[
+    str,
+    Field(json_schema_extra={"pattern": r"^[A-Za-z0-9_.-]{3,255}$"}),
+    _matching(r"[A-Za-z0-9_.-]{3,255}", "must be a table's name, not its ARN: 3 to 255 letters, digits and . _ -"),
+]
+"""The name of a table. Not an ARN: that could lie in any account, whatever the environment says."""
+
+BucketName = Annotated[
+    str,
+    Field(json_schema_extra={"pattern": r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"}),
+    _matching(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "must be a bucket's name, not its ARN or URL"),
+]
+"""The name of a bucket. Not an access point's ARN, for the same reason."""
+
 RoleArn = Annotated[
     str,
     Field(json_schema_extra={"pattern": r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$"}),

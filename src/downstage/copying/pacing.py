@@ -16,7 +16,7 @@ class Backoff:
 
     first: float = 0.05
     ceiling: float = 10.0
-    tries: int = 12
+    tries: int = 40
 
     def waits(self, dice: random.Random) -> Iterator[float]:
         """The waits, one for each further try."""

@@ -65,7 +65,7 @@ def verify_buckets(parts: Parts, step: Step) -> str:
     if differing:
         raise VerificationFailed(
             f"bucket {', '.join(differing)}: objects still differ from the source (did production change meanwhile?); "
-            "run 'downstage sync' again, then 'downstage verify'"
+            "run 'downstage sync' again, then 'downstage resume' this run"
         )
     return f"{keys:,} objects are the source's, no address in their keys"
 

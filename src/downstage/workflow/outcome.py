@@ -92,7 +92,9 @@ def _buckets(journal: Journal, run: RunRecord, records: Mapping[str, StepRecord]
     verified = records["verify-buckets"].result.get("buckets", {}) if "verify-buckets" in records else {}
     outcomes = []
     for source, target in run.settings["buckets"]:
-        checkpoints = journal.checkpoints(run.run_id, f"sync/{target}")
+        checkpoints = journal.checkpoints(run.run_id, f"sync/{target}") or journal.checkpoints(
+            str(run.settings.get("copy_run") or run.run_id), f"sync/{target}"
+        )
         if not checkpoints and target not in verified:
             continue
         counters = summed(checkpoints)

@@ -108,16 +108,15 @@ def _total(wanted: dict[str, Expected], name: str, found: int) -> int | None:
 
 def _refuse_unproven(parts: Parts) -> None:
     """What this run copied must be proven clean before anything downstream sees it."""
-    copied, verified = (parts.journal.step(parts.run.run_id, name) for name in ("copy", "verify-tables"))
-    if (
-        copied is not None
-        and copied.state != StepState.SKIPPED
-        and (verified is None or verified.state != StepState.DONE)
-    ):
-        raise GuardRefused(
-            "refused: switching the consumers on: the tables that this run copied are not verified; run the refresh "
-            "without --skip verify-tables, or 'downstage verify' and then 'downstage streams on' (nothing was written)"
-        )
+    for made, proof in (("copy", "verify-tables"), ("sync", "verify-buckets")):
+        copied, verified = (parts.journal.step(parts.run.run_id, name) for name in (made, proof))
+        if copied is None or copied.state == StepState.SKIPPED:
+            continue
+        if verified is None or verified.state != StepState.DONE:
+            raise GuardRefused(
+                f"refused: switching the consumers on: what this run did in '{made}' is not verified; run the refresh "
+                f"without --skip {proof}, or 'downstage verify' and then 'downstage streams on' (nothing was written)"
+            )
 
 
 def expectations(parts: Parts, search: SearchPlan) -> dict[str, Expected]:
