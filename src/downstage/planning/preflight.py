@@ -95,7 +95,7 @@ def _domain(domains: SearchDomains, name: str, side: str, setting: str) -> None:
 
 
 def source_objects(store: ObjectStore, pair: BucketPair) -> Iterator[ObjectFacts]:
-    """The source's listing, as a sync may rely on it. Raises GuardRefused if it fails and something would be deleted."""
+    """The source's listing, as a sync may rely on it. Raises GuardRefused if it fails and a sync would delete."""
     try:
         yield from store.list(pair.source, None)
     except (NotFound, Unreachable):
