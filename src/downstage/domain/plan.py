@@ -7,10 +7,11 @@ Patterns (`wipe`, `streams.functions`) are shell-style and are resolved against 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from downstage.domain.environment import Environment
+from downstage.domain.policy import Policy, SchemaLock, Unknown
 from downstage.domain.refs import (
     SourceBucket,
     SourceDomain,
@@ -119,9 +120,11 @@ class SearchPlan:
 
 @dataclass(frozen=True, slots=True)
 class MaskingPlan:
-    """How addresses are pseudonymised. `key` is a reference such as `env:NAME`, never the key itself.
+    """How addresses, and what else the policy names, are pseudonymised. `key` and `old_keys` are references such as
+    `env:NAME`, never the key itself.
 
-    `keep_domains` and `keep_addresses` are exact, canonical (lower case), and the only exemptions.
+    `keep_domains` and `keep_addresses` are exact, canonical (lower case), and the only exemptions. Pseudonyms that
+    were made with one of `old_keys` are recognised as ours and left as they are. `lock` is None where there is none.
     """
 
     key: str
@@ -129,6 +132,14 @@ class MaskingPlan:
     environment: str
     keep_domains: tuple[str, ...] = ()
     keep_addresses: tuple[str, ...] = ()
+    old_keys: tuple[str, ...] = ()
+    policy: Policy = field(default_factory=Policy)
+    lock: SchemaLock | None = None
+
+    @property
+    def unknown(self) -> Unknown:
+        """What becomes of a path or type that the lock does not know."""
+        return self.policy.unknown or ("scan" if self.lock is None else "fail")
 
 
 @dataclass(frozen=True, slots=True)

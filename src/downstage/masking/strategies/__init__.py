@@ -1,0 +1,1 @@
+"""Strategies: one replacement each, made from its options. `make` is the registry."""
