@@ -96,6 +96,7 @@ class TableFacts:
     size: int
     ttl_attribute: str | None = None
     stream_arn: str | None = None
+    index_key_names: tuple[str, ...] = ()
 
 
 # ---- the journal
@@ -145,7 +146,8 @@ class Checkpoint:
 class Journal(Protocol):
     """The only truth about runs. Every write is conditional on the run's epoch and is durable when it returns.
 
-    A writer with an old epoch gets `RunConflict`: its successor owns the run.
+    A writer with an old epoch gets `RunConflict`: its successor owns the run. Canaries (keyed digests, no data) are
+    kept by task and segment; saving replaces the segment's.
     """
 
     def create_run(self, record: RunRecord) -> None: ...
@@ -162,6 +164,8 @@ class Journal(Protocol):
     def quarantined(self, run_id: str, task: str) -> Sequence[tuple[str, str]]: ...
     def add_finding(self, run_id: str, epoch: int, task: str, finding: Mapping[str, Any]) -> None: ...
     def findings(self, run_id: str) -> Sequence[Mapping[str, Any]]: ...
+    def save_canaries(self, run_id: str, epoch: int, task: str, segment: int, canaries: Sequence[str]) -> None: ...
+    def canaries(self, run_id: str) -> Mapping[tuple[str, int], Sequence[str]]: ...
 
 
 class Sealer(Protocol):
@@ -245,12 +249,21 @@ class StreamControl(Protocol):
     def remove(self, consumer: Consumer) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document of an index: its id, its `_source`, and its routing if it was given one."""
+
+    document_id: str
+    source: Mapping[str, Any]
+    routing: str | None = None
+
+
 class SearchIndex(Protocol):
-    """The data of one search domain."""
+    """The data of one search domain. `indices` are all but the service's own (whose names begin with a dot)."""
 
     def indices(self) -> Sequence[str]: ...
     def count(self, index: str) -> int: ...
-    def documents(self, index: str) -> Iterator[tuple[str, Mapping[str, Any]]]: ...
+    def documents(self, index: str) -> Iterator[Document]: ...
     def definition(self, index: str) -> Mapping[str, Any]: ...
     def create(self, index: str, definition: Mapping[str, Any]) -> None: ...
     def delete(self, index: str) -> None: ...
@@ -284,9 +297,21 @@ class ObjectFacts:
     storage_class: str = "STANDARD"
 
 
+@dataclass(frozen=True, slots=True)
+class ObjectDetails:
+    """What hangs on an object besides its content: metadata (a person's own, and headers of free text) and tags."""
+
+    metadata: Mapping[str, str]
+    tags: Mapping[str, str]
+
+
 class ObjectStore(Protocol):
-    """Buckets, seen with the target's credentials. `list` is in UTF-8 byte order of keys, after `start_after`."""
+    """Buckets, seen with the target's credentials. `list` is in UTF-8 byte order of keys, after `start_after`.
+
+    `details` is None if there is no such object (any more).
+    """
 
     def list(self, bucket: SourceBucket | TargetBucket, start_after: str | None) -> Iterator[ObjectFacts]: ...
     def copy(self, source: SourceBucket, target: TargetBucket, item: ObjectFacts) -> None: ...
     def delete(self, target: TargetBucket, keys: Sequence[str]) -> None: ...
+    def details(self, target: TargetBucket, key: str) -> ObjectDetails | None: ...

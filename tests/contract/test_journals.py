@@ -115,6 +115,19 @@ def test_a_journal_of_another_version_is_refused(tmp_path: Path) -> None:
         SqliteJournal(path)
 
 
+def test_a_journal_of_format_1_gets_what_it_lacks(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    SqliteJournal(path).create_run(RUN)
+    connection = sqlite3.connect(path)
+    connection.executescript("drop table canaries; pragma user_version = 1")
+    connection.close()
+    for _ in range(2):
+        journal = SqliteJournal(path)
+        assert journal.run("run-1") == RUN
+        journal.save_canaries("run-1", 1, "copy/t", 0, ["ab"])
+        assert journal.canaries("run-1") == {("copy/t", 0): ["ab"]}
+
+
 def test_a_place_where_nothing_can_be_made_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file")
     with pytest.raises(JournalError, match="cannot be made") as caught:

@@ -19,7 +19,7 @@ from downstage.domain.environment import Environment
 from downstage.domain.plan import ItemFlag, ParameterFlag, Streams
 from downstage.domain.refs import SourceBucket, TargetBucket, TargetTable
 from downstage.errors import AwsError, NotFound
-from downstage.ports import Consumer, ObjectFacts
+from downstage.ports import Consumer, ObjectDetails, ObjectFacts
 
 ENVIRONMENT = Environment("test", "222222222222", "us-east-1")
 STREAM = "arn:aws:dynamodb:us-east-1:222222222222:table/app-test/stream/1"
@@ -248,6 +248,29 @@ def test_every_s3_call_names_the_owner_and_a_copy_the_object_that_was_listed() -
     assert (copied["ExpectedBucketOwner"], copied["ExpectedSourceBucketOwner"]) == ("2", "1")
     assert copied["CopySourceIfMatch"] == '"e"'
     assert deleted["ExpectedBucketOwner"] == "2"
+
+
+def test_details_are_metadata_free_text_headers_and_tags() -> None:
+    head = {"ContentType": "text/plain", "ContentDisposition": "inline", "ETag": "x", "Metadata": {"author": "a"}}
+    client = Client(("head_object", head), ("get_object_tagging", {"TagSet": [{"Key": "k", "Value": "v"}]}))
+    details = Buckets(session(client)).details(TargetBucket("2", "to"), "key")
+    wanted = {"ContentType": "text/plain", "ContentDisposition": "inline", "author": "a"}
+    assert details == ObjectDetails(wanted, {"k": "v"})
+    assert [arguments["ExpectedBucketOwner"] for _, arguments in client.calls] == ["2", "2"]
+
+
+@pytest.mark.parametrize("code", ["404", "NoSuchKey"])
+def test_an_object_that_is_gone_has_no_details(code: str) -> None:
+    gone = ClientError({"Error": {"Code": code, "Message": "x"}}, "HeadObject")
+    assert Buckets(session(Client(("head_object", gone)))).details(TargetBucket("2", "to"), "key") is None
+
+
+def test_details_that_are_denied_are_an_error_without_the_key() -> None:
+    denied = ClientError({"Error": {"Code": "AccessDenied", "Message": "x"}}, "GetObjectTagging")
+    buckets = Buckets(session(Client(("head_object", {}), ("get_object_tagging", denied))))
+    with pytest.raises(AwsError, match="read metadata and tags of an object of bucket to") as caught:
+        buckets.details(TargetBucket("2", "to"), "mail/grace@court.example.org")
+    assert "grace" not in str(caught.value)
 
 
 def test_a_key_that_was_not_deleted_is_an_error_without_the_key() -> None:

@@ -39,9 +39,15 @@ def test_the_commented_parts_of_the_template_load_too(tmp_path: Path) -> None:
     lines = []
     for line in template().splitlines():
         bare = line.lstrip()
-        is_setting = bare.startswith(("# flags:", "#   ", "# streams:", "# buckets:", "# search:", "# domains:"))
+        is_setting = bare.startswith(
+            ("# flags:", "#   ", "# streams:", "# buckets:", "# search:", "# domains:", "# policy:", "# old_keys:")
+        )
         lines.append(line.replace("# ", "", 1) if is_setting else line)
-    refresh = read(tmp_path, "\n".join(lines)).config.environments["test"].refresh
+    (tmp_path / "masking.yaml").write_text("version: 1\n")
+    config = read(tmp_path, "\n".join(lines)).config
+    assert config.masking.policy == "masking.yaml"
+    assert len(config.masking.old_keys) == 1
+    refresh = config.environments["test"].refresh
     assert refresh is not None
     assert (len(refresh.flags), len(refresh.buckets)) == (2, 1)
     assert refresh.streams is not None

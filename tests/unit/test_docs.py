@@ -47,11 +47,14 @@ def test_every_option_that_the_readme_names_exists() -> None:
     assert named <= known
 
 
-def test_the_readmes_configuration_loads(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```yaml\n(version: 1\n.*?)```", README, re.DOTALL)
+def test_the_readmes_configuration_and_policy_load(tmp_path: Path) -> None:
+    config, policy = re.findall(r"```yaml\n(version: 1\n.*?)```", README, re.DOTALL)
     path = tmp_path / "downstage.yaml"
-    path.write_text(example, encoding="utf-8")
-    assert load(path, environ={}).config.environments["test"].refresh is not None
+    (tmp_path / "masking.yaml").write_text(policy, encoding="utf-8")
+    path.write_text(config.replace("masking: {", "masking: {policy: masking.yaml, "), encoding="utf-8")
+    loaded = load(path, environ={})
+    assert loaded.config.environments["test"].refresh is not None
+    assert [table.table for table in loaded.masking_files.policy.tables] == ["app-*"]
 
 
 def test_the_readmes_links_lead_somewhere() -> None:

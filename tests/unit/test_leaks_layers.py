@@ -8,9 +8,13 @@ import json
 import quopri
 import random
 import zlib
+from collections.abc import Callable
+from urllib.parse import quote
 
 import pytest
+import zstandard
 
+from downstage.verify.binary import unbase64
 from downstage.verify.leaks import Finding, LeakScanner
 
 PSEUDONYM = "u-abcdefghijklmnopqrstuvwxyzabcdef@test.example.com"
@@ -231,3 +235,229 @@ def test_a_harmless_text_below_the_last_layer_is_silent() -> None:
     for _ in range(5):
         text = b64(text)
     assert scan(text) == []
+
+
+# -- zstd
+
+
+def zstd(data: bytes | str, *, write_checksum: bool = False, write_content_size: bool = True) -> bytes:
+    frame = zstandard.ZstdCompressor(write_checksum=write_checksum, write_content_size=write_content_size)
+    return frame.compress(data.encode() if isinstance(data, str) else data)
+
+
+def unfinished(data: bytes) -> bytes:
+    """A frame that breaks off after a block that is whole."""
+    stream = zstandard.ZstdCompressor().compressobj()
+    return stream.compress(data) + stream.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+
+
+def damaged(data: bytes) -> bytes:
+    frame = zstd(data, write_checksum=True)
+    return frame[:-1] + bytes([frame[-1] ^ 1])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        zstd(f"to: {BOB}, hello there"),
+        zstd(f"to: {BOB}, hello there", write_content_size=False, write_checksum=True),
+        zstd("nothing in here") + zstd(f"to: {BOB}, hello there"),
+        b"\x50\x2a\x4d\x18\x04\x00\x00\x00abcd" + zstd(f"to: {BOB}, hello there"),
+        zstd(f"to: {BOB}, hello there") + b"what follows is no frame",
+        unfinished(f"to: {BOB}, hello there".encode()),
+        damaged(f"to: {BOB}, hello there".encode()),
+    ],
+)
+def test_zstd_is_undone_as_far_as_it_can_be(data: bytes) -> None:
+    assert scan_bytes(data) == [Finding("blob", ("zstd",), BOB)]
+    assert scan(f"blob={b64(data)}") == [Finding("key", ("base64", "zstd"), BOB)]
+
+
+def test_a_pseudonym_in_zstd_is_cleared() -> None:
+    data = zstd(json.dumps({"to": PSEUDONYM}))
+    assert scan_bytes(data) == scan(b64(data)) == []
+
+
+def test_zstd_that_holds_too_much_or_cannot_be_read_is_a_finding() -> None:
+    limited = LeakScanner(allowed=PSEUDONYM.__eq__, fingerprint=str, max_inflated=1 << 20)
+    dictionary = zstandard.train_dictionary(
+        1000, [b"hello bob %d firma example" % number * 3 for number in range(2000)]
+    )
+    window = zstandard.ZstdCompressionParameters.from_level(3, window_log=29, enable_ldm=True)
+    stream = zstandard.ZstdCompressor(compression_params=window).compressobj()
+    for data in (
+        zstd(bytes(4 << 20)),
+        zstd("x") * 65,
+        zstandard.ZstdCompressor(dict_data=dictionary).compress(b"hello bob firma" * 9),
+        stream.compress(b"hello" * 9) + stream.flush(),
+    ):
+        findings = limited.scan_item({"blob": {"B": b64(data)}})
+        assert findings == [Finding("blob", ("zstd", "inflate-limit"), "")]
+
+
+def test_noise_that_begins_as_zstd_does_is_silent() -> None:
+    chance = random.Random(3)
+    for _ in range(300):
+        noise = b"\x28\xb5\x2f\xfd" + chance.randbytes(chance.randrange(60))
+        assert [found for found in scan(b64(noise)) if found.fingerprint] == []
+
+
+# -- what an escape cuts in two
+
+
+def cut(whole: str, at: int, escape: str) -> str:
+    """`whole` with one character escaped. `escape` says how, for its number."""
+    return whole[:at] + escape.format(ord(whole[at])) + whole[at + 1 :]
+
+
+def cut_behind_an_at_sign(text: str, escape: str) -> str:
+    """Base64 of gzip of `text`, cut so that the first piece shows half an address."""
+    whole = b64(gzip.compress(f"mail {text} and more".encode(), mtime=0))
+    for at in range(20, len(whole)):
+        shown = zlib.decompressobj(31).decompress(unbase64(whole[:at]) or b"")
+        if b"@" in shown[:-2] and whole[at] != "=":
+            assert text.encode() not in shown
+            return cut(whole, at, escape)
+    raise AssertionError("no piece shows an at sign")
+
+
+ESCAPES = ["%{:02X}", "%25{:02x}", "&#{};", "&#x{:X};", "\\u{:04x}", "\\x{:02x}", "&amp;#{};", "%26%23{}%3B"]
+
+
+@pytest.mark.parametrize("escape", ESCAPES)
+@pytest.mark.parametrize("frame", ["{}", "https://x.example/?d={}&n=1", "x {} y", "mail " + PSEUDONYM + " {}"])
+def test_a_stream_that_an_escape_cuts_is_read_as_a_whole(escape: str, frame: str) -> None:
+    assert scan(frame.replace("{}", cut_behind_an_at_sign(PSEUDONYM, escape))) == []
+    findings = scan(frame.replace("{}", cut_behind_an_at_sign(BOB, escape)))
+    assert BOB in {found.fingerprint for found in findings}
+
+
+@pytest.mark.parametrize("escape", ESCAPES)
+def test_a_base64_text_that_an_escape_cuts_is_read_as_a_whole(escape: str) -> None:
+    for address, found in ((PSEUDONYM, False), (BOB, True)):
+        whole = b64(f"~~~ {address} >>> {address} ~~~>")
+        for at in range(8, len(whole.rstrip("=")), 4):
+            assert bool(scan(cut(whole, at, escape))) is found
+
+
+@pytest.mark.parametrize("after", ["%41", "%26tail", "%20", "%3D%3D", "%2Fpath%2Fto", "&#65;", "\\u0041bc", "%2B"])
+@pytest.mark.parametrize("payload", [f"to {BOB} or so", f"dear {BOB}, hello"])
+def test_an_escape_behind_a_whole_token_hides_nothing(payload: str, after: str) -> None:
+    for token in (b64(payload), b64(payload).rstrip("="), b64(gzip.compress(payload.encode())), b64(zstd(payload))):
+        for text in (token + after, f"{token}%2B{token}", f"&#65;{token}{after}", f"%20{token}{after}"):
+            assert scan(text), text
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        f"{b64(BOB).rstrip('=')}%41",
+        f"{b64(BOB)}|",
+        "bob%40x.example|",
+        "bob&#64;x.example#",
+        f"{b64(BOB).rstrip('=')}.",
+    ],
+)
+@pytest.mark.parametrize("frame", ["{}", "see {} there", '["{}"]'])
+def test_what_stands_before_a_pseudonym_is_looked_at(before: str, frame: str) -> None:
+    """`allowed` overlooks characters before a pseudonym, for they may be an escape; here they are more than that."""
+    lenient = LeakScanner(
+        allowed=lambda address: address.endswith(PSEUDONYM) and address.count("@") == 1, fingerprint=lambda a: a
+    )
+    (finding,) = lenient.scan_text(frame.replace("{}", before + PSEUDONYM), "key")
+    assert finding.fingerprint == BOB
+    assert lenient.scan_text(frame.replace("{}", f"user|{PSEUDONYM}"), "key") == []
+
+
+# -- the last layer
+
+
+def entities(text: str) -> str:
+    return "".join(f"&#x{ord(letter):X};" for letter in text)
+
+
+def escaped(text: str) -> str:
+    return '["' + "".join(f"\\u{ord(letter):04x}" for letter in text) + '"]'
+
+
+def listed(text: str) -> str:
+    return json.dumps({"n": 1, "b": [text]})
+
+
+def half_escaped(text: str, whole: str, escape: Callable[[str], str]) -> str:
+    """`whole` with everything escaped but `text`: what is left where only that was replaced."""
+    before, _, after = whole.partition(text)
+    assert after
+    return escape(before) + text + escape(after)
+
+
+def three_lists(address: str, frame: str) -> str:
+    spelled = json.dumps(json.dumps(escaped(address)[2:-2])[1:-1])[1:-1]
+    return half_escaped(spelled, listed(listed(escaped(frame.replace("{}", address)))), entities)
+
+
+def percent_twice(address: str, frame: str) -> str:
+    return half_escaped(address, quote(quote(listed(frame.replace("{}", address)), safe="@"), safe="@"), entities)
+
+
+@pytest.mark.parametrize("encode", [three_lists, percent_twice])
+@pytest.mark.parametrize("frame", ["{}", "é oggm!{3 {} é", "?mail=a{' {}&x=1", "dear {boh%5 {}, hello", "5%2 {} &x"])
+def test_four_layers_are_read_to_their_end(encode: Callable[[str, str], str], frame: str) -> None:
+    assert scan(encode(PSEUDONYM, frame)) == []
+    assert BOB in {found.fingerprint for found in scan(encode(BOB, frame))}
+
+
+@pytest.mark.parametrize(
+    "hidden", [BOB, b64(f"dear {BOB}, hello"), b64(gzip.compress(BOB.encode())), quote(f"<{BOB}>")]
+)
+@pytest.mark.parametrize("more", [1, 2, 3, 4, 5])
+def test_json_below_the_last_layer_hides_nothing(hidden: str, more: int) -> None:
+    text = hidden
+    for _ in range(more):
+        text = listed(text)
+    for _ in range(4):
+        text = b64(text)
+    assert scan(text)
+
+
+# -- noise with a byte order mark
+
+
+def test_a_full_width_at_sign_in_noise_is_no_address() -> None:
+    chance = random.Random(11)
+    for _ in range(500):
+        units = [chance.randrange(0x100, 0x10000) for _ in range(24)]
+        units[12] = 0xFF20
+        noise = b"\xff\xfe" + b"".join(unit.to_bytes(2, "little") for unit in units)
+        assert scan(b64(noise)) == []
+        assert scan_bytes(noise) == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "ada＠firma.example",
+        "ada@firma.example",
+        "ａｄａ＠ｆｉｒｍａ．ｅｘａｍｐｌｅ",
+        "李＠例子.example",
+        "李＠例子。中国",
+        "ада＠пример.рф",
+        "ada@kurzfirma",
+    ],
+)
+def test_an_address_in_utf_16_is_found(address: str) -> None:
+    for text in (f"An: {address}, Grüße", f"{address} 请回复", address):
+        for data in (text.encode("utf-16"), b"\xfe\xff" + text.encode("utf-16-be")):
+            assert scan(b64(data)), text
+            assert scan_bytes(data), text
+
+
+def test_an_address_with_a_host_of_two_labels_is_found_even_in_noise() -> None:
+    chance = random.Random(11)
+    for _ in range(100):
+        before, after = (
+            b"".join(chance.randrange(0x2E80, 0xD7FF).to_bytes(2, "little") for _ in range(12)) for _ in range(2)
+        )
+        data = b"\xff\xfe" + before + " ada＠firma.example ".encode("utf-16-le") + after
+        assert scan(b64(data))
+        assert scan_bytes(data)

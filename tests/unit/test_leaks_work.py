@@ -7,6 +7,8 @@ import gzip
 
 import pytest
 
+from downstage.verify import binary
+from downstage.verify.binary import unbase64
 from downstage.verify.layers import Search
 from downstage.verify.leaks import LeakScanner
 
@@ -101,3 +103,21 @@ def test_one_address_many_times_is_one_finding() -> None:
     )
     assert len(scanner.scan_text("bob@x.example " * 30_000, "key")) == 1
     assert fingerprints.questions <= 10_000
+
+
+@pytest.mark.parametrize("escape", ["%2B", "&#43;", "%252B", "%20", "\\u002b", "%"])
+def test_tokens_that_escapes_cut_are_decoded_a_bounded_number_of_times(
+    escape: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = 0
+
+    def counted(token: str) -> bytes | None:
+        nonlocal decoded
+        decoded += len(token)
+        return unbase64(token)
+
+    monkeypatch.setattr(binary, "unbase64", counted)
+    tokens = (base64.b64encode(b"hello %06d bob@x.example!!" % number).decode() for number in range(SIZE // 40))
+    text = escape.join(token.rstrip("=") for token in tokens)
+    assert LeakScanner(allowed=Counter(answer=False), fingerprint=str).scan_text(text, "key")
+    assert decoded <= 20 * len(text)

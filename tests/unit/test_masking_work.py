@@ -7,14 +7,18 @@ import contextlib
 import gzip
 from collections.abc import Iterator
 
+import orjson
 import pytest
+import zstandard
 
 from downstage.errors import MaskingError
-from downstage.masking import address, base64_text
+from downstage.masking import address, base64_text, gate, zstd
 from downstage.masking.base64_text import Token, readings
 from downstage.masking.inline import Codec, Decoded
 from downstage.masking.look import MAXIMUM_DECODED
 from downstage.masking.nested import NestedMasker
+from downstage.masking.raw import RawMasker
+from downstage.masking.walk import AddressWalk
 
 SIZE = 400_000
 
@@ -120,6 +124,81 @@ def test_many_bombs_in_one_text_are_refused_by_their_sum() -> None:
     bomb = base64.b64encode(gzip.compress(b"\0" * 4_000_000)).decode()
     with pytest.raises(MaskingError, match="decodes to more than"):
         NestedMasker(str).text(" ".join([bomb] * 10))
+
+
+ITEM_UNITS = [
+    "x", "@", "a@", "A", "aGVsbG8gd29ybGQgYWdhaW4/", "aGVsbG8gd29ybGQ-", "%", "%4", "&", "=", "%41", "\\n", '\\"', "\\\\",
+    "\\u0041", "é", "＠", "2024-05-16T21:40:46 ", "a@b.co ", "Abcdefgh ", "eHh4eHh4eHg ", '\\"a@b.co\\" ',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", ITEM_UNITS)
+@pytest.mark.parametrize("shape", ["one string", "many strings", "many names"])
+def test_the_work_of_the_raw_way_is_linear(work: Work, monkeypatch: pytest.MonkeyPatch, unit: str, shape: str) -> None:
+    find_literal = gate._add_literal
+    literals = 0
+
+    def counting_literal(text: str, at: int, known: gate.Literals) -> int:
+        nonlocal literals
+        literals += 1
+        before = len(known)
+        end = find_literal(text, at, known)
+        if len(known) > before:
+            work.scanned += end - max(known)
+        return end
+
+    monkeypatch.setattr(gate, "_add_literal", counting_literal)
+    if shape == "one string":
+        raw = '{"v":{"S":"' + unit * (SIZE // len(unit)) + '"}}'
+    elif shape == "many strings":
+        raw = '{"v":{"L":[' + ",".join([f'{{"S":"{unit}"}}'] * (SIZE // 16)) + "]}}"
+    else:
+        raw = '{"v":{"M":{' + ",".join(f'"{unit}{place}":{{"N":"1"}}' for place in range(SIZE // 32)) + "}}}"
+    nested = NestedMasker(work.replace)
+    masked = RawMasker(nested, AddressWalk(nested).attributes)(raw.encode())
+    assert orjson.loads(masked) == orjson.loads(raw)
+    assert literals <= len(gate.SIGNS) * len(raw) // 8
+    assert work.replaced <= 16 * len(raw)
+    assert work.scanned <= 128 * len(raw)
+    assert work.steps <= 32 * len(raw)
+
+
+@pytest.mark.parametrize("depth", [10, 500, 5000])
+def test_deep_nesting_is_masked_or_refused(depth: int) -> None:
+    nested = NestedMasker(lambda found: "x@test.example" if found == "a@b.co" else found)
+    raw = '{"v":' + '{"L":[' * depth + '{"S":"a@b.co"}' + "]}" * depth + "}"
+    mask = RawMasker(nested, AddressWalk(nested).attributes)
+    assert mask(raw.encode()) == raw.replace("a@b.co", "x@test.example").encode()
+    slow = '{"v":' + '{"L":[' * depth + '{"SS":["a@b.co"]}' + "]}" * depth + "}"
+    with contextlib.suppress(MaskingError):
+        masked = mask(slow.encode())
+        assert masked == slow.replace("a@b.co", "x@test.example").encode()
+
+
+def test_many_doubtful_runs_are_not_looked_for_one_by_one(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    searched = 0
+    find_literal = gate._add_literal
+
+    def counting(text: str, at: int, known: gate.Literals) -> int:
+        nonlocal searched
+        searched += 1
+        return find_literal(text, at, known)
+
+    monkeypatch.setattr(gate, "_add_literal", counting)
+    runs = [base64.b64encode(f"person{place}@x.example".encode()).decode() for place in range(2000)]
+    raw = ('{"v":{"L":[' + ",".join(f'{{"S":"{run}"}}' for run in runs) + "]}}").encode()
+    nested = NestedMasker(work.replace)
+    assert RawMasker(nested, AddressWalk(nested).attributes)(raw) is raw
+    assert searched <= 8 * len(runs)
+
+
+@pytest.mark.parametrize("size", [1000, 100_000])
+def test_a_zstd_bomb_is_left_after_the_limit(size: int) -> None:
+    """What comes out is counted, not what the frame says that it holds."""
+    bomb = zstandard.ZstdCompressor(write_content_size=False).compress(b"\0" * size * 1000)
+    frames = zstd.decompress(bomb, size, 4)
+    assert frames.exceeded
+    assert len(frames.content) <= size + 128 * 1024 * 43
 
 
 @pytest.mark.parametrize("unit", ["A", "Ab-", "Ab/", "Ab+Cd_", "abcdefgh-", "ABCDEFGHIJ/"])

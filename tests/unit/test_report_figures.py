@@ -56,3 +56,10 @@ def test_counts() -> None:
     assert figures.share(1, 1, "table") == "the table"
     assert figures.share(3, 3, "index") == "all 3 indexes"
     assert figures.share(1, 3, "index") == "1 of 3 indexes"
+
+
+def test_a_share_is_never_rounded_up_to_the_whole() -> None:
+    assert figures.percentage(1000, 3412) == "29.3 %"
+    assert figures.percentage(99_999, 100_000) == "99.9 %"
+    assert figures.percentage(3, 3) == figures.percentage(0, 0) == "100 %"
+    assert figures.percentage(0, 5) == "0.0 %"

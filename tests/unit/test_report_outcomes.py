@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from downstage.domain.outcome import (
     BucketOutcome,
+    DetailsSample,
     IndexOutcome,
     LeakOutcome,
     LeakPlace,
@@ -32,6 +33,7 @@ TABLE = TableOutcome(
     digest_target=DIGEST,
     read_from="2026-03-01T05:24:10Z",
     read_to="2026-03-01T06:13:02Z",
+    kept=21,
 )
 BUCKET = BucketOutcome(
     source="docs-prod", target="docs-test", copied=204, unchanged=1_000, bytes_copied=81_234_567_890, differing=0
@@ -48,11 +50,23 @@ PROVEN = RefreshOutcome(
         StepOutcome("wipe", StepState.DONE, 41.7, "2 tables deleted"),
         StepOutcome("copy", StepState.DONE, 2951.0, "1,402,106 items"),
     ),
-    tables=(TABLE, replace(TABLE, source="users-prod", target="users-test", read_from="2026-03-01T05:20:00+00:00")),
+    tables=(
+        TABLE,
+        replace(TABLE, source="users-prod", target="users-test", read_from="2026-03-01T05:20:00+00:00", opaque=7),
+    ),
     buckets=(BUCKET,),
     search=(IndexOutcome("cases", 118_204, 118_204, True),),
-    leaks=LeakOutcome(scanned_items=2_804_212, scanned_keys=1_204, scanned_documents=118_204),
-    masking=MaskingOutcome("u-{token}@test.example.com", "HMAC-SHA-256", "b41f90ac", 2, 1),
+    leaks=LeakOutcome(
+        scanned_items=2_804_212,
+        scanned_keys=1_204,
+        scanned_documents=118_204,
+        scanned_indexes=3,
+        details=(DetailsSample("docs-test", 1_000, 1_204),),
+        canaries=512,
+    ),
+    masking=MaskingOutcome(
+        "u-{token}@test.example.com", "HMAC-SHA-256", "b41f90ac", 2, 1, ("ourco.com", "partner.example")
+    ),
     consumers="2 of 2 enabled",
 )
 INCOMPLETE = replace(

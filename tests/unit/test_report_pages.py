@@ -69,7 +69,7 @@ def test_page_carries_verdict_reason_and_statements(name: str) -> None:
     text = " ".join(Page(render_html(outcome)).text.split())
     assert outcome.result.value.upper() in text
     assert all(objection.text in text for objection in outcome.objections)
-    assert "Pseudonymised data stay personal data" in text
+    assert "The data are pseudonymised, not anonymous" in text
     assert "1,402,106" in text
 
 

@@ -155,7 +155,7 @@ def test_an_object_that_was_not_synced_stops_the_run() -> None:
 def test_an_address_in_a_target_key_stops_the_run_and_is_told_without_it() -> None:
     world = copied(buckets=(BucketPair(SourceBucket(PROD, DOCUMENTS), TargetBucket(TEST, COPIES)),))
     world.store.put(COPIES, "mail/ada@court.example.org.eml", b"x")
-    stopped(world, LeakFound, "1 object keys")
+    stopped(world, LeakFound, "1 addresses stand in the target buckets' keys")
     assert "court" not in repr(world.outcome())
 
 
@@ -228,7 +228,7 @@ def test_another_mask_is_refused() -> None:
         world.refresh(trip=Trip(_first_put() + 2))
     world.key = MaskKey(bytes(range(100, 132)))
     before = len(world.writes)
-    with pytest.raises(RunConflict, match="masking key, sink or keep lists"):
+    with pytest.raises(RunConflict, match="masking key, sink, keep lists or policy"):
         world.resume()
     assert f"put {TARGET}" not in world.writes[before:]
 

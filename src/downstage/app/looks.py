@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from itertools import islice
 
 from downstage.app.runs import Project
-from downstage.app.wiring import Sides
+from downstage.app.wiring import Sides, masking_check
 from downstage.aws.opensearch import DomainControl
 from downstage.aws.s3 import Buckets
 from downstage.aws.streams import MappingControl
@@ -14,7 +15,7 @@ from downstage.aws.tables import TableControl
 from downstage.errors import DownstageError, NotFound
 from downstage.planning import guards
 from downstage.planning.preflight import find_problems
-from downstage.ports import Consumer
+from downstage.ports import Consumer, TableFacts
 from downstage.workflow.refresh import STEPS
 
 _COUNTED = 10_000
@@ -27,7 +28,7 @@ def problems(project: Project, environment: str) -> list[DownstageError]:
     """Everything that stands in the way of a refresh, the masking key included."""
     sides = Sides.of(project.plan(environment, _NO_DEPLOY))
     found: list[DownstageError] = []
-    for look in (partial(project.plan, environment), sides.key):
+    for look in (partial(project.plan, environment), sides.key, sides.old_keys):
         try:
             look()
         except DownstageError as error:
@@ -44,9 +45,15 @@ def problems(project: Project, environment: str) -> list[DownstageError]:
             source_domains=DomainControl(sides.source),
             target_domains=DomainControl(sides.target),
             consumers=MappingControl(sides.target, sides.plan.streams) if sides.plan.streams else None,
+            check_masking=_masking_check(sides, readable=not found),
         )
     )
     return found
+
+
+def _masking_check(sides: Sides, *, readable: bool) -> Callable[[TableFacts], None]:
+    """Checks the policy against the tables, if the keys it needs can be read."""
+    return masking_check(sides.plan, sides.key(), sides.old_keys()) if readable else lambda _facts: None
 
 
 def preview(project: Project, environment: str) -> dict[str, list[str]]:

@@ -101,7 +101,8 @@ class Project:
     def plan(self, environment: str, steps: Collection[str] = STEPS) -> RefreshPlan:
         """What a refresh of `environment` is to do, if `steps` are run. Raises ConfigError."""
         skipped = [name for name in STEPS if name not in steps]
-        return build_plan(self.config.config, environment, base=self.config.base, skip=skipped)
+        loaded = self.config
+        return build_plan(loaded.config, environment, base=loaded.base, skip=skipped, files=loaded.masking_files)
 
     def environments(self) -> tuple[Environment, ...]:
         """All environments of the configuration."""
@@ -222,15 +223,17 @@ class Project:
 
     def _settings(self, sides: Sides) -> dict[str, Any]:
         plan = sides.plan
-        key = sides.key()
-        steady = replace(plan, engine=replace(plan.engine, name="", workers=0))
+        key, old_keys = sides.key(), sides.old_keys()
+        steady = replace(
+            plan, engine=replace(plan.engine, name="", workers=0), masking=replace(plan.masking, lock=None)
+        )
         return {
             "source": plan.source.name,
             "source_account": plan.source.account,
             "target_account": plan.target.account,
             "masking": masking_outcome(plan, key),
             "buckets": [[pair.source.name, pair.target.name] for pair in plan.buckets],
-            "mask": fingerprint(plan.masking, key),
+            "mask": fingerprint(plan.masking, key, old_keys),
             "plan": hashlib.sha256(repr(steady).encode()).hexdigest()[:16],
         }
 

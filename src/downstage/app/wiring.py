@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,12 @@ from downstage.engines.local import LocalEngine
 from downstage.engines.serial import SerialEngine
 from downstage.errors import ConfigError
 from downstage.journals.sqlite import SqliteJournal
-from downstage.masking.compile import compile_pseudonyms, fingerprint
+from downstage.masking.compile import TableShape, compile_masker, compile_pseudonyms, fingerprint
 from downstage.masking.email import ALGORITHM, EmailPseudonyms
 from downstage.masking.keys import MaskKey
 from downstage.masking.sealing import KeySealer
-from downstage.ports import Deployer, Engine, EventSink, RunRecord
+from downstage.ports import Deployer, Engine, EventSink, RunRecord, TableFacts
+from downstage.verify.canaries import CanaryKey
 from downstage.verify.leaks import LeakScanner
 from downstage.workflow.parts import Parts
 
@@ -65,20 +67,42 @@ class Sides:
 
     def key(self) -> MaskKey:
         """The masking key."""
-        return MaskKey(KeyReader(self.source, os.environ).read(self.plan.masking.key))
+        return MaskKey(self._keys().read(self.plan.masking.key))
+
+    def old_keys(self) -> tuple[MaskKey, ...]:
+        """The keys of earlier epochs, whose pseudonyms are recognised."""
+        return tuple(MaskKey(self._keys().read(reference)) for reference in self.plan.masking.old_keys)
+
+    def _keys(self) -> KeyReader:
+        return KeyReader(self.source, os.environ)
 
 
 def masking_outcome(plan: RefreshPlan, key: MaskKey) -> dict[str, Any]:
     """What the report says of the masking."""
     masking = plan.masking
-    return asdict(
-        MaskingOutcome(masking.sink, ALGORITHM, key.check, len(masking.keep_domains), len(masking.keep_addresses))
+    outcome = MaskingOutcome(
+        masking.sink,
+        ALGORITHM,
+        key.check,
+        len(masking.keep_domains),
+        len(masking.keep_addresses),
+        tuple(masking.keep_domains),
     )
+    return asdict(outcome)
 
 
 def scanner_for(pseudonyms: EmailPseudonyms) -> LeakScanner:
     """The leak scanner, told what may stand in the target."""
     return LeakScanner(allowed=pseudonyms.allowed, fingerprint=pseudonyms.fingerprint)
+
+
+def masking_check(plan: RefreshPlan, key: MaskKey, old_keys: Sequence[MaskKey]) -> Callable[[TableFacts], None]:
+    """Says, by raising ConfigError, whether the masking policy can stand on a table."""
+
+    def check(facts: TableFacts) -> None:
+        compile_masker(plan.masking, key, TableShape(facts.name, facts.key_names, facts.index_key_names), old_keys)
+
+    return check
 
 
 def engine_for(plan: RefreshPlan) -> Engine:
@@ -108,9 +132,9 @@ def parts_for(
 ) -> Parts:
     """Every part of one run. `environments` are all of the configuration; `path` is the journal's file."""
     plan = sides.plan
-    key = sides.key()
-    pseudonyms = compile_pseudonyms(plan.masking, key)
-    mask = fingerprint(plan.masking, key)
+    key, old_keys = sides.key(), sides.old_keys()
+    pseudonyms = compile_pseudonyms(plan.masking, key, old_keys)
+    mask = fingerprint(plan.masking, key, old_keys)
     return Parts(
         plan=plan,
         environments=environments,
@@ -123,6 +147,7 @@ def parts_for(
         sealer=KeySealer(key),
         scanner=scanner_for(pseudonyms),
         mask_fingerprint=mask,
+        check_masking=masking_check(plan, key, old_keys),
         source_identity=sides.source,
         target_identity=sides.target,
         source_tables=TableControl(sides.source),
@@ -134,4 +159,5 @@ def parts_for(
         consumers=MappingControl(sides.target, plan.streams) if plan.streams else None,
         deployer=deployer_for(sides),
         redact=redact,
+        canary_key=CanaryKey(key.derive(CanaryKey.label(plan.masking.environment))),
     )

@@ -25,14 +25,16 @@ from downstage.domain.plan import MaskingPlan, SearchPlan
 from downstage.domain.refs import SourceTable, TargetTable
 from downstage.errors import GuardRefused, RunConflict
 from downstage.journals.sqlite import SqliteJournal
-from downstage.masking.compile import ItemMasker, compile_pseudonyms, fingerprint
+from downstage.masking.compile import TableShape, compile_masker, compile_pseudonyms, fingerprint
 from downstage.masking.email import EmailPseudonyms
 from downstage.masking.keys import MaskKey
 from downstage.masking.sealing import KeySealer
 from downstage.planning import guards
 from downstage.ports import Checkpoint, Item, Journal, Lane, RunRecord
+from downstage.verify.canaries import CanaryKey, Exempt
 from downstage.verify.compare import IndexExpectations, verify_segment
 from downstage.verify.leaks import LeakScanner
+from downstage.workflow.canaries import CanaryKeeper, probe_for
 from downstage.workflow.findings import record_leak
 from downstage.workflow.parts import TableWork
 
@@ -93,6 +95,7 @@ def copy_lane(order: Order, lane: Lane) -> None:
     """Copies the lane's segments, each from its last checkpoint."""
     source, target = _session(order.source), _session(order.target)
     _guard(order, source, target)
+    keys = _keys(order.source, order.masking)
     pseudonyms, sealer = _masking(order.source, order.masking)
     work = order.table(lane)
     journal = _journal(order.journal)
@@ -102,7 +105,8 @@ def copy_lane(order: Order, lane: Lane) -> None:
         ttl_attribute=work.ttl_attribute,
         expired_before=work.expired_before,
     )
-    mask = ItemMasker(pseudonyms)
+    shape = TableShape(work.source, work.key_names, work.index_key_names)
+    mask = compile_masker(order.masking, keys[0], shape, keys[1:])
 
     def quarantine(item: Item, reason: str) -> None:
         key = orjson.dumps([item.get(name) for name in work.key_names]).decode()
@@ -121,6 +125,15 @@ def copy_lane(order: Order, lane: Lane) -> None:
                 sealer=sealer,
                 save=partial(journal.save_checkpoint, order.run_id, order.epoch, lane.task),
                 quarantine=quarantine,
+                canaries=CanaryKeeper(
+                    journal,
+                    order.run_id,
+                    order.epoch,
+                    lane.task,
+                    segment,
+                    key=_canary_key(order),
+                    exempt=Exempt.of(order.masking),
+                ),
             )
         )
 
@@ -133,6 +146,8 @@ def verify_lane(order: Order, lane: Lane) -> None:
     scanner = LeakScanner(allowed=pseudonyms.allowed, fingerprint=pseudonyms.fingerprint)
     search = order.search
     expectations = IndexExpectations(search.document_id, search.expectations) if search is not None else None
+    run = journal.run(order.run_id)
+    probe = probe_for(journal, run, _canary_key(order)) if run is not None else None
 
     reader = ScanReader(
         _transport(order.target), TargetTable(order.target.account, order.target.region, work.target), consistent=True
@@ -149,6 +164,7 @@ def verify_lane(order: Order, lane: Lane) -> None:
                 sealer=sealer,
                 save=partial(journal.save_checkpoint, order.run_id, order.epoch, lane.task),
                 leak=partial(record_leak, journal, order.run_id, order.epoch, lane.task),
+                probe=probe,
             )
         )
 
@@ -167,9 +183,13 @@ def _guard(order: Order, source: Session, target: Session) -> None:
         raise GuardRefused(f"environment {order.target.name} is protected: a worker refused to write to it")
     guards.check_identity(order.source, source.caller())
     guards.check_identity(order.target, target.caller())
-    key = MaskKey(KeyReader(source, os.environ).read(order.masking.key))
-    if fingerprint(order.masking, key) != order.mask_fingerprint:
+    keys = _keys(order.source, order.masking)
+    if fingerprint(order.masking, keys[0], keys[1:]) != order.mask_fingerprint:
         raise RunConflict("a worker reads another masking key than the run was started with: nothing was written")
+
+
+def _canary_key(order: Order) -> CanaryKey:
+    return CanaryKey(_keys(order.source, order.masking)[0].derive(CanaryKey.label(order.masking.environment)))
 
 
 @lru_cache(maxsize=8)
@@ -188,6 +208,13 @@ def _journal(path: Path) -> SqliteJournal:
 
 
 @lru_cache(maxsize=8)
+def _keys(source: Environment, plan: MaskingPlan) -> tuple[MaskKey, ...]:
+    """The masking key, then those of earlier epochs."""
+    reader = KeyReader(_session(source), os.environ)
+    return tuple(MaskKey(reader.read(reference)) for reference in (plan.key, *plan.old_keys))
+
+
+@lru_cache(maxsize=8)
 def _masking(source: Environment, plan: MaskingPlan) -> tuple[EmailPseudonyms, KeySealer]:
-    key = MaskKey(KeyReader(_session(source), os.environ).read(plan.key))
-    return compile_pseudonyms(plan, key), KeySealer(key)
+    keys = _keys(source, plan)
+    return compile_pseudonyms(plan, keys[0], keys[1:]), KeySealer(keys[0])

@@ -7,23 +7,31 @@ ends with the same consumers as one that was not. Consumers are left disabled, a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 from downstage.aws.opensearch import DomainControl
-from downstage.aws.session import Session, calling
+from downstage.aws.session import Session
 from downstage.aws.streams import MappingControl
+from downstage.aws.table_clone import TableCloner
 from downstage.aws.tables import TableControl
 from downstage.domain.plan import SearchPlan, Streams, TablePair
-from downstage.errors import AwsError, NotFound
+from downstage.errors import AwsError, GuardRefused, NotFound
+from downstage.planning.guards import check_identity
 from downstage.ports import Consumer
 
-_THROUGHPUT = ("ReadCapacityUnits", "WriteCapacityUnits")
+_STREAM = "NEW_AND_OLD_IMAGES"
+"""The view of a table's stream that consumers need although the source has none."""
 
 
 class CloneDeployer:
-    """Implements `ports.Deployer`. `source` only describes; everything is made with `target`."""
+    """Implements `ports.Deployer`. `source` only describes; everything is made with `target`.
+
+    `guard` stands before every write to a table; without one, who we are and whether we may is asked of `target` alone.
+    """
 
     def __init__(
         self,
@@ -32,16 +40,22 @@ class CloneDeployer:
         tables: Sequence[TablePair],
         search: SearchPlan | None,
         streams: Streams | None,
+        *,
+        guard: Callable[[], None] | None = None,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._source = source
         self._target = target
-        self._pairs = tables
+        self._pairs = [replace(pair, terms=pair.terms.accepting("consumers")) for pair in tables]
+        self._cloner = TableCloner(source, target, guard=guard or partial(check_own, target), sleep=sleep)
         self._search = search
         self._tables = TableControl(target)
         self._consumers = MappingControl(target, streams) if streams else None
 
     def intent(self) -> Mapping[str, Any]:
-        """The consumers that must exist afterwards, as they are now."""
+        """The consumers that must exist afterwards, as they are now. Raises if a table could not be cloned at all."""
+        for pair in self._pairs:
+            self._cloner.check(self._cloner.compare(pair))
         if self._consumers is None:
             return {"consumers": []}
         found = self._here([pair.target.name for pair in self._pairs])
@@ -49,10 +63,11 @@ class CloneDeployer:
 
     def deploy(self, intent: Mapping[str, Any]) -> str:
         """Makes what is missing; says in one line what there is."""
+        recorded = [Consumer(**record) for record in intent["consumers"]]
         for pair in self._pairs:
-            self._table(pair)
+            self._table(pair, consumed=any(consumer.table == pair.target.name for consumer in recorded))
         indices = self._search_domain()
-        consumers = self._renew_consumers([Consumer(**record) for record in intent["consumers"]])
+        consumers = self._renew_consumers(recorded)
         parts = [f"{len(self._pairs)} tables"]
         if self._search is not None:
             parts.append(f"1 search domain with {indices} indices")
@@ -60,58 +75,9 @@ class CloneDeployer:
             parts.append(f"{consumers} consumers (off)")
         return ", ".join(parts)
 
-    def _table(self, pair: TablePair) -> None:
-        wanted = self._specification(pair)
-        try:
-            self._tables.describe(pair.target.name)
-        except NotFound:
-            try:
-                with calling(self._target.environment, f"create table {pair.target.name}"):
-                    self._target.client("dynamodb").create_table(**wanted)
-            except AwsError as error:
-                if error.code != "ResourceInUseException":  # it is there, but was not to be seen yet
-                    raise
-        self._tables.wait_active(pair.target.name)
-        self._expiry(pair)
-
-    def _specification(self, pair: TablePair) -> dict[str, Any]:
-        """CreateTable's arguments for the target, from the source's description."""
-        control = TableControl(self._source)
-        found = control.describe(pair.source.name)
-        on_demand = found.get("BillingModeSummary", {}).get("BillingMode") == "PAY_PER_REQUEST"
-        wanted: dict[str, Any] = {
-            "TableName": pair.target.name,
-            "AttributeDefinitions": found["AttributeDefinitions"],
-            "KeySchema": found["KeySchema"],
-            "BillingMode": "PAY_PER_REQUEST" if on_demand else "PROVISIONED",
-            "StreamSpecification": found.get("StreamSpecification")
-            or {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
-        }
-        if not on_demand:
-            wanted["ProvisionedThroughput"] = _throughput(found)
-        for kind in ("GlobalSecondaryIndexes", "LocalSecondaryIndexes"):
-            if found.get(kind):
-                wanted[kind] = [_index(index, kind, on_demand) for index in found[kind]]
-        tags = self._tags(found["TableArn"])
-        if tags:
-            wanted["Tags"] = tags
-        return wanted
-
-    def _tags(self, arn: str) -> list[dict[str, str]]:
-        with calling(self._source.environment, "read the tags of a table"):
-            pages = self._source.client("dynamodb").get_paginator("list_tags_of_resource").paginate(ResourceArn=arn)
-            tags = [tag for page in pages for tag in page["Tags"]]
-        return [tag for tag in tags if not tag["Key"].startswith("aws:")]
-
-    def _expiry(self, pair: TablePair) -> None:
-        attribute = TableControl(self._source).ttl_attribute(pair.source.name)
-        if attribute is None or self._tables.ttl_attribute(pair.target.name) == attribute:
-            return
-        with calling(self._target.environment, f"set the TTL of table {pair.target.name}"):
-            self._target.client("dynamodb").update_time_to_live(
-                TableName=pair.target.name,
-                TimeToLiveSpecification={"Enabled": True, "AttributeName": attribute},
-            )
+    def _table(self, pair: TablePair, *, consumed: bool) -> None:
+        """One table, without its expiry (which is for after the verification) and its consumers (made below)."""
+        self._cloner.clone(self._cloner.compare(pair), stream=_STREAM if consumed else None)
 
     def _search_domain(self) -> int:
         """Makes the target domain and its indices after the source's; gives the number of indices."""
@@ -160,12 +126,9 @@ class CloneDeployer:
         return arn
 
 
-def _throughput(found: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: found["ProvisionedThroughput"][name] for name in _THROUGHPUT}
-
-
-def _index(index: Mapping[str, Any], kind: str, on_demand: bool) -> dict[str, Any]:
-    wanted = {name: index[name] for name in ("IndexName", "KeySchema", "Projection")}
-    if kind == "GlobalSecondaryIndexes" and not on_demand:
-        wanted["ProvisionedThroughput"] = _throughput(index)
-    return wanted
+def check_own(target: Session) -> None:
+    """The environment may be written, and the credentials are its own. Raises GuardRefused."""
+    environment = target.environment
+    if environment.protected:
+        raise GuardRefused(f"refused: writing to '{environment.name}': it is protected (nothing was written)")
+    check_identity(environment, target.caller())

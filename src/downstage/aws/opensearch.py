@@ -13,7 +13,7 @@ from opensearchpy.helpers import ScanError, scan
 
 from downstage.aws.session import Session, calling
 from downstage.errors import AwsError, CredentialsError, NotFound, Unreachable
-from downstage.ports import SearchIndex
+from downstage.ports import Document, SearchIndex
 
 _PATIENCE = 3600.0
 _COPIED = (
@@ -150,13 +150,15 @@ class Documents:
         except NotFound:
             return 0
 
-    def documents(self, index: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """(id, document) of every document, in no order; none if there is no such index."""
+    def documents(self, index: str) -> Iterator[Document]:
+        """Every document, in no order; none if there is no such index. Raises AwsError if one has no `_source`."""
         with self._asking(f"read index {index}"):
             if self._client.indices.exists(index=index):
                 self._client.indices.refresh(index=index)
                 for hit in scan(self._client, index=index, size=1000, preserve_order=False):
-                    yield hit["_id"], hit["_source"]
+                    if "_source" not in hit:
+                        raise AwsError(f"index {index} keeps no _source: what is in its documents cannot be proven")
+                    yield Document(hit["_id"], hit["_source"], hit.get("_routing"))
 
     def definition(self, index: str) -> Mapping[str, Any]:
         """The index's settings, mappings and aliases, as `create` takes them."""

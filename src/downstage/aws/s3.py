@@ -11,8 +11,18 @@ from typing import Any
 
 from downstage.aws.session import Session, calling
 from downstage.domain.refs import SourceBucket, TargetBucket
-from downstage.errors import AwsError
-from downstage.ports import ObjectFacts
+from downstage.errors import AwsError, NotFound
+from downstage.ports import ObjectDetails, ObjectFacts
+
+_FREE_TEXT = (
+    "CacheControl",
+    "ContentDisposition",
+    "ContentEncoding",
+    "ContentLanguage",
+    "ContentType",
+    "WebsiteRedirectLocation",
+)
+"""Answers of HeadObject that are what somebody wrote when putting the object: a file's name, above all."""
 
 
 class Buckets:
@@ -56,6 +66,19 @@ class Buckets:
                 ExpectedBucketOwner=target.account,
                 ExpectedSourceBucketOwner=source.account,
             )
+
+    def details(self, target: TargetBucket, key: str) -> ObjectDetails | None:
+        """Metadata and tags of one object's newest version; None if it is not there."""
+        where = {"Bucket": target.name, "Key": key, "ExpectedBucketOwner": target.account}
+        try:
+            with calling(self._target.environment, f"read metadata and tags of an object of bucket {target.name}"):
+                head = self._client.head_object(**where)
+                tagging = self._client.get_object_tagging(**where)
+        except NotFound:
+            return None
+        written = {name: str(head[name]) for name in _FREE_TEXT if head.get(name)}
+        tags = {tag["Key"]: tag["Value"] for tag in tagging["TagSet"]}
+        return ObjectDetails({**written, **head.get("Metadata", {})}, tags)
 
     def delete(self, target: TargetBucket, keys: Sequence[str]) -> None:
         """Deletes up to 1,000 objects. Raises AwsError if S3 says of any that it was not deleted."""

@@ -125,11 +125,6 @@ def _consumer(mapping: Mapping[str, Any], region: str) -> Consumer | None:
     table = _TABLE_OF_STREAM.search(stream)
     if table is None:
         return None
-    settings = {name: mapping[name] for name in _SETTINGS if mapping.get(name) not in (None, [], {}, -1)}
-    if not settings.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination"):
-        settings.pop("DestinationConfig", None)
-    if not settings.get("TumblingWindowInSeconds"):
-        settings.pop("TumblingWindowInSeconds", None)
     return Consumer(
         uuid=mapping["UUID"],
         function=mapping["FunctionArn"].split(":function:")[-1],  # with its alias, if it has one
@@ -137,5 +132,15 @@ def _consumer(mapping: Mapping[str, Any], region: str) -> Consumer | None:
         stream_arn=stream,
         state=mapping["State"],
         region=region,
-        settings=settings,
+        settings=settings_of(mapping),
     )
+
+
+def settings_of(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """What is set of an event-source mapping, as CreateEventSourceMapping takes it."""
+    settings = {name: mapping[name] for name in _SETTINGS if mapping.get(name) not in (None, [], {}, -1)}
+    if not settings.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination"):
+        settings.pop("DestinationConfig", None)
+    if not settings.get("TumblingWindowInSeconds"):
+        settings.pop("TumblingWindowInSeconds", None)
+    return settings

@@ -1,4 +1,5 @@
-"""Tables as a whole: what they are, whether they hold anything, deleting them and waiting until they are gone."""
+"""Tables as a whole: what they are, whether they hold anything, deleting them and waiting until they are gone, and
+their expiry, which is for after the copy was verified."""
 
 from __future__ import annotations
 
@@ -7,10 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from downstage.aws.session import Session, calling
+from downstage.aws.waiting import wait_until
 from downstage.errors import AwsError, NotFound
 from downstage.ports import TableFacts
 
 _PATIENCE = 600.0
+_CHANGING = ("CREATING", "UPDATING", "ENABLING", "DISABLING", "DELETING")
 
 
 class TableControl:
@@ -49,6 +52,7 @@ class TableControl:
             size=description.get("TableSizeBytes", 0),
             ttl_attribute=self.ttl_attribute(name),
             stream_arn=description.get("LatestStreamArn"),
+            index_key_names=_index_key_names(description),
         )
 
     def ttl_attribute(self, name: str) -> str | None:
@@ -92,6 +96,43 @@ class TableControl:
         """Returns once the table and all its indexes are ACTIVE."""
         self._wait(name, "active", lambda: self._settled(name))
 
+    def wait_settled(self, name: str, patience: float = _PATIENCE) -> None:
+        """Returns once the table takes another UpdateTable: it, its indexes, encryption and warm throughput at rest."""
+        self._wait(name, "at rest", lambda: self._at_rest(name), patience)
+
+    def enable_ttl(self, name: str, attribute: str) -> bool:
+        """Lets items expire by `attribute`; False if they do already. Returns once DynamoDB has taken it on (it says
+        ENABLING for up to an hour). For after the verification: what expires in between would be missed."""
+        present = self.ttl_attribute(name)
+        if present == attribute:
+            return False
+        if present is not None:
+            self._set_ttl(name, present, on=False)
+            self._wait(name, "rid of its TTL", lambda: self._ttl_status(name) == "DISABLED")
+        self._set_ttl(name, attribute, on=True)
+        self._wait(name, "expiring its items", lambda: self._ttl_status(name) in ("ENABLED", "ENABLING"))
+        return True
+
+    def _set_ttl(self, name: str, attribute: str, *, on: bool) -> None:
+        try:
+            with calling(self._session.environment, f"set the TTL of table {name}"):
+                self._client.update_time_to_live(
+                    TableName=name, TimeToLiveSpecification={"Enabled": on, "AttributeName": attribute}
+                )
+        except AwsError as error:
+            if error.code == "ValidationException":
+                raise AwsError(
+                    f"environment {self._session.environment.name}: the TTL of table {name} was changed a moment ago; "
+                    "AWS takes one change an hour: do this again later",
+                    error.code,
+                ) from None
+            raise
+
+    def _ttl_status(self, name: str) -> str:
+        with calling(self._session.environment, f"read the TTL setting of table {name}"):
+            setting = self._client.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
+        return str(setting.get("TimeToLiveStatus", "DISABLED"))
+
     def _gone(self, name: str) -> bool:
         try:
             self.describe(name)
@@ -107,13 +148,24 @@ class TableControl:
         indexes = description.get("GlobalSecondaryIndexes", [])
         return description["TableStatus"] == "ACTIVE" and all(index["IndexStatus"] == "ACTIVE" for index in indexes)
 
-    def _wait(self, name: str, what: str, reached: Callable[[], bool]) -> None:
-        wait, waited = 0.05, 0.0
-        while not reached():
-            if waited > _PATIENCE:
-                raise AwsError(
-                    f"table {name} is not {what} after {_PATIENCE / 60:.0f} minutes; look at it, then resume"
-                )
-            self._sleep(wait)
-            waited += wait
-            wait = min(wait * 2, 5.0)
+    def _at_rest(self, name: str) -> bool:
+        if not self._settled(name):
+            return False
+        description = self.describe(name)
+        parts = (description, *description.get("GlobalSecondaryIndexes", ()))
+        states = [part.get("WarmThroughput", {}).get("Status") for part in parts]
+        return not {*states, description.get("SSEDescription", {}).get("Status")} & {*_CHANGING}
+
+    def _wait(self, name: str, what: str, reached: Callable[[], bool], patience: float = _PATIENCE) -> None:
+        wait_until(
+            reached,
+            sleep=self._sleep,
+            patience=patience,
+            otherwise=f"table {name} is not {what} after {patience / 60:.0f} minutes; look at it, then resume",
+        )
+
+
+def _index_key_names(description: Mapping[str, Any]) -> tuple[str, ...]:
+    """The key attributes of all secondary indexes, each once."""
+    indexes = (*description.get("GlobalSecondaryIndexes", ()), *description.get("LocalSecondaryIndexes", ()))
+    return tuple(dict.fromkeys(key["AttributeName"] for index in indexes for key in index["KeySchema"]))

@@ -18,7 +18,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from downstage import __version__
-from downstage.cli import demo, keys, project, refresh, report, runs, sandbox, steps, streams
+from downstage.cli import demo, keys, masking, project, refresh, report, runs, sandbox, steps, streams, tables
 from downstage.errors import DownstageError
 
 _INTERRUPTED = 130
@@ -53,7 +53,7 @@ def _root(
     pass
 
 
-for module in (project, refresh, runs, steps, streams, report, keys, sandbox, demo):
+for module in (project, refresh, runs, steps, streams, tables, report, masking, keys, sandbox, demo):
     module.add_to(app)
 
 

@@ -8,15 +8,17 @@ again, against the plan and against what AWS says, before anything is written.
 from __future__ import annotations
 
 import difflib
+import posixpath
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from downstage.config.document import KeyPath
-from downstage.config.schema import Config, Environment, Masking, Refresh
+from downstage.config.schema import Config, Environment, Keep, Masking, Refresh
 
 _TOKEN_LETTERS = 32
 _RESERVED = ("example.com", "example.net", "example.org", "example", "test", "invalid")
 _SIMULATOR = "simulator.amazonses.com"
+_SIMULATOR_LABELS = ("success+", "bounce+", "complaint+")
 
 Problem = tuple[KeyPath, str]
 """The path of the value to change, and a text that reads after it."""
@@ -121,17 +123,38 @@ def _masking(config: Config) -> Iterator[Problem]:
             "must be at a domain where no person reads mail: example.com/.net/.org or below, *.example, "
             f"*.test, *.invalid, {_SIMULATOR}, or one that 'masking.owned_domains' lists",
         )
+    if domain == _SIMULATOR and not local.startswith(_SIMULATOR_LABELS):
+        yield (
+            ("masking", "sink"),
+            f"must start with {', '.join(_SIMULATOR_LABELS[:-1])} or {_SIMULATOR_LABELS[-1]} at {_SIMULATOR}, which "
+            "knows no other names; 'ses-simulator' is short for the first",
+        )
     for name in config.environments:
         filled = domain.replace("{env}", name)
         longest = len(local.replace("{env}", name).replace("{token}", "")) + _TOKEN_LETTERS
-        if longest > 64 or len(filled) > 253 or any(len(label) > 63 for label in filled.split(".")):
+        whole = longest + 1 + len(filled)
+        if longest > 64 or whole > 254 or any(len(label) > 63 for label in filled.split(".")):
             yield (
                 ("masking", "sink"),
-                f"is too long for an address (64 characters before the '@') in '{name}'",
+                f"is too long for an address (64 characters before the '@', 254 in all) in '{name}'",
             )
-    sinks = {domain.replace("{env}", name) for name in config.environments}
-    for index, kept in enumerate(masking.keep.domains):
-        at: KeyPath = ("masking", "keep", "domains", index)
+    yield from _old_keys(masking)
+    yield from keep_problems(masking.keep, ("masking", "keep"), sink_domains(config))
+    for index, owned in enumerate(masking.owned_domains):
+        if not _is_domain(owned) or "." not in owned:
+            yield ("masking", "owned_domains", index), "must be a domain such as masked.acme.com"
+
+
+def sink_domains(config: Config) -> frozenset[str]:
+    """The domain that the pseudonyms of each environment have."""
+    domain = config.masking.sink.partition("@")[2]
+    return frozenset(domain.replace("{env}", name) for name in config.environments)
+
+
+def keep_problems(keep: Keep, here: KeyPath, sinks: Collection[str]) -> Iterator[Problem]:
+    """What is wrong with keep lists that stand at `here`. `sinks` are the domains of pseudonyms."""
+    for index, kept in enumerate(keep.domains):
+        at: KeyPath = (*here, "domains", index)
         if not _is_domain(kept):
             yield (
                 at,
@@ -139,13 +162,26 @@ def _masking(config: Config) -> Iterator[Problem]:
             )
         elif canonical(kept) in sinks:
             yield at, "is the sink's own domain: what is kept there could not be told from a pseudonym"
-    for index, address in enumerate(masking.keep.addresses):
+    for index, address in enumerate(keep.addresses):
         before, at_sign, after = address.rpartition("@")
         if not (before and at_sign and _is_domain(after)) or any(c.isspace() for c in before):
-            yield ("masking", "keep", "addresses", index), "must be one e-mail address"
-    for index, owned in enumerate(masking.owned_domains):
-        if not _is_domain(owned) or "." not in owned:
-            yield ("masking", "owned_domains", index), "must be a domain such as masked.acme.com"
+            yield (*here, "addresses", index), "must be one e-mail address"
+
+
+def _old_keys(masking: Masking) -> Iterator[Problem]:
+    seen = {_one_spelling(masking.key): "key"}
+    for index, reference in enumerate(masking.old_keys):
+        first = seen.setdefault(_one_spelling(reference), f"old_keys[{index}]")
+        if first != f"old_keys[{index}]":
+            yield (
+                ("masking", "old_keys", index),
+                f"is the same reference as masking.{first}; an old key is one that is no longer used",
+            )
+
+
+def _one_spelling(reference: str) -> str:
+    kind, _, rest = reference.partition(":")
+    return f"file:{posixpath.normpath(rest)}" if kind == "file" else reference
 
 
 def canonical(text: str) -> str:

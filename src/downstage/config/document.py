@@ -22,9 +22,6 @@ from ruamel.yaml.reader import ReaderError
 
 from downstage.errors import ConfigError
 
-LARGEST_FILE = 1_000_000
-MOST_VALUES = 50_000
-
 KeyPath = tuple[str | int, ...]
 
 _TAG = "tag:yaml.org,2002:"
@@ -50,6 +47,28 @@ _PLAIN_REASONS: tuple[tuple[str, str], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
+class FileKind:
+    """What a file is, for messages (`absent` and `empty` say what to do), and how large it may sanely be.
+
+    `null_is_a_word` reads an unquoted `null` as that text; a value that is not written is still None.
+    """
+
+    what: str
+    absent: str
+    empty: str
+    largest: int = 1_000_000
+    most_values: int = 50_000
+    null_is_a_word: bool = False
+
+
+CONFIGURATION = FileKind(
+    what="configuration",
+    absent="write one with 'downstage init', or name it with --config",
+    empty="'downstage init' writes a configuration to start from",
+)
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """A position in the file, both counted from 1."""
 
@@ -68,23 +87,21 @@ class Document:
     places: dict[KeyPath, Place]
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, kind: FileKind = CONFIGURATION) -> str:
     """The file's text. Raises `ConfigError` if there is no file, or it is no UTF-8 text of a sane size."""
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
-        raise ConfigError(
-            f"no configuration at {path}: write one with 'downstage init', or name it with --config"
-        ) from None
+        raise ConfigError(f"no {kind.what} at {path}: {kind.absent}") from None
     except IsADirectoryError:
-        raise ConfigError(f"{path}: is a directory; name the file itself with --config") from None
+        raise ConfigError(f"{path}: is a directory; name the file itself") from None
     except PermissionError:
         raise ConfigError(f"{path}: may not be read; check the file's permissions") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a usable path"
         raise ConfigError(f"{path}: cannot be read: {reason}") from None
-    if len(raw) > LARGEST_FILE:
-        raise ConfigError(f"{path}: is larger than {LARGEST_FILE} bytes; this is not a configuration file")
+    if len(raw) > kind.largest:
+        raise ConfigError(f"{path}: is larger than {kind.largest} bytes; this is not a {kind.what} file")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -92,7 +109,7 @@ def read_text(path: Path) -> str:
         raise ConfigError(f"{path}:{line}: is not UTF-8 text; save the file as UTF-8") from None
 
 
-def parse(text: str, name: str, transform: Callable[[str], str] = str) -> Document:
+def parse(text: str, name: str, transform: Callable[[str], str] = str, kind: FileKind = CONFIGURATION) -> Document:
     """Parse YAML; `name` stands in messages, `transform` is applied to every text value (never to keys).
 
     Raises `ConfigError` with name, line and column; a `ValueError` of `transform` becomes one.
@@ -100,8 +117,8 @@ def parse(text: str, name: str, transform: Callable[[str], str] = str) -> Docume
     try:
         node = YAML(typ="safe", pure=True).compose(text)
         if node is None:
-            raise ConfigError(f"{name}: is empty; 'downstage init' writes a configuration to start from")
-        walk = _Walk(name, transform)
+            raise ConfigError(f"{name}: is empty; {kind.empty}")
+        walk = _Walk(name, transform, kind)
         values = walk.value(node, ())
     except RecursionError:
         raise ConfigError(f"{name}: is nested too deeply") from None
@@ -120,16 +137,18 @@ def parse(text: str, name: str, transform: Callable[[str], str] = str) -> Docume
 class _Walk:
     """Turns nodes into values and writes down their places."""
 
-    def __init__(self, name: str, transform: Callable[[str], str]) -> None:
+    def __init__(self, name: str, transform: Callable[[str], str], kind: FileKind) -> None:
         self.places: dict[KeyPath, Place] = {}
         self._name = name
         self._transform = transform
+        self._kind = kind
         self._count = 0
 
     def value(self, node: Node, path: KeyPath) -> Any:
         self._count += 1
-        if self._count > MOST_VALUES:
-            raise ConfigError(f"{self._name}: holds more than {MOST_VALUES} values (aliases count each time)")
+        most = self._kind.most_values
+        if self._count > most:
+            raise ConfigError(f"{self._name}: holds more than {most} values (aliases count each time)")
         self.places.setdefault(path, _place(node))
         if isinstance(node, MappingNode) and node.tag == _TAG + "map":
             return self._mapping(node, path)
@@ -164,7 +183,7 @@ class _Walk:
                 except ValueError as error:
                     raise self._error(node, str(error)) from None
             case "null":
-                return None
+                return text if self._kind.null_is_a_word and text.lower() == "null" else None
             case "bool":
                 return text.lower() == "true"
             case "timestamp":

@@ -66,7 +66,12 @@ masking:
   key: secretsmanager:downstage/mask-key
   # The address of every pseudonym. {token} differs from person to person, {env} is the environment.
   sink: "u-{token}@{env}.example.com"
-  keep:                                 # the only addresses that are not replaced
+  # What is replaced beside addresses: names, phones, keys (docs/masking-policy.md). 'downstage discover ENV' writes a
+  # draft, and masking.lock beside it: the paths and types it saw. A new one then stops the copy of its item.
+  # policy: masking.yaml
+  # After a change of the key: the former ones, so that their pseudonyms are recognised.
+  # old_keys: [secretsmanager:downstage/old-mask-key]
+  keep:                                 # the only addresses that are not replaced; or write them in the policy
     domains: []
     addresses: []
 

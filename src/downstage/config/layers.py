@@ -43,6 +43,10 @@ def interpolation(environ: Mapping[str, str]) -> Callable[[str], str]:
     return lambda text: _REFERENCE.sub(replace, text)
 
 
+def _bare(key: str) -> str:
+    return show_key(key).strip("'")
+
+
 class Layers:
     """The values, and by path where each comes from: its place in the file, or the origin that replaced it."""
 
@@ -99,14 +103,14 @@ class Layers:
                 self._record((*path, index), child, origin)
 
 
-def show_path(path: KeyPath) -> str:
+def show_path(path: KeyPath, show_name: Callable[[str], str] = _bare) -> str:
     """A path as it is written in messages: `environments.test.refresh.tables[0].to`."""
     shown = ""
     for part in path:
         if isinstance(part, int):
             shown += f"[{part}]"
         else:
-            shown += "." * bool(shown) + show_key(part).strip("'")
+            shown += "." * bool(shown) + show_name(part)
     return shown
 
 

@@ -18,6 +18,7 @@ from downstage.config import document
 from downstage.config.checks import cross_check, dangers
 from downstage.config.document import KeyPath
 from downstage.config.layers import Layers, interpolation
+from downstage.config.masking_files import MaskingFiles, absent_files, read_masking_files
 from downstage.config.problems import Whereabouts, as_error, from_validation, schema_at
 from downstage.config.schema import Config, json_schema
 from downstage.errors import ConfigError, GuardRefused
@@ -30,12 +31,13 @@ class LoadedConfig:
     """A configuration that has passed every check, and where it came from.
 
     `path` is the file as it was named; `base` is its directory, absolute: relative paths in the file start
-    there.
+    there. `masking_files` holds the policy, the lock and the keep lists that the configuration leads to.
     """
 
     config: Config
     path: Path
     base: Path
+    masking_files: MaskingFiles
     _whereabouts: Whereabouts = field(repr=False)
 
     @property
@@ -64,7 +66,8 @@ def load(path: Path, *, environ: Mapping[str, str], overrides: Mapping[str, Any]
 
     `environ` serves `${VAR}` and the `DOWNSTAGE__…` variables; `overrides` holds the command line's values
     by dotted path. Raises `ConfigError`, one line a problem, each with its place; it never holds a value of
-    the file. `GuardRefused` instead, if the configuration would have production written to.
+    the file. The policy and the lock are read once the configuration is good. `GuardRefused` instead, if the
+    configuration would have production written to.
     """
     name = str(path)
     read = document.parse(document.read_text(path), name, interpolation(environ))
@@ -75,11 +78,13 @@ def load(path: Path, *, environ: Mapping[str, str], overrides: Mapping[str, Any]
     try:
         config = Config.model_validate(layers.values)
     except ValidationError as error:
-        raise as_error(from_validation(error, whereabouts.schema), whereabouts) from None
+        raise as_error(from_validation(error, whereabouts), whereabouts) from None
     mistakes, refusals = list(cross_check(config)), list(dangers(config))
+    mistakes += absent_files(config.masking, path.parent)
     if mistakes or refusals:
         raise as_error([*mistakes, *refusals], whereabouts, GuardRefused if refusals else ConfigError)
-    return LoadedConfig(config, path, path.absolute().parent, whereabouts)
+    files = read_masking_files(config, path.parent)
+    return LoadedConfig(config, path, path.absolute().parent, files, whereabouts)
 
 
 def _part(text: str) -> str | int:

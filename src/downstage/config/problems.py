@@ -7,7 +7,7 @@ where.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ MOST_LINES = 20
 _WORDS: Mapping[str, str] = {
     "string_type": "must be text; put the value in quotes",
     "int_type": "must be a whole number",
+    "float_type": "must be a number",
     "bool_type": "must be true or false",
     "dict_type": "must be a mapping of keys to values",
     "model_type": "must be a mapping of keys to values",
@@ -33,6 +34,7 @@ _WORDS: Mapping[str, str] = {
 
 _LIMITS: Mapping[str, str] = {
     "literal_error": "must be {expected}",
+    "greater_than": "must be more than {gt}",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",
     "too_short": "must not be empty",
@@ -43,12 +45,14 @@ _LIMITS: Mapping[str, str] = {
 @dataclass(frozen=True, slots=True)
 class Whereabouts:
     """Where values come from: the file's name and places, the origins of what was laid over it, the JSON
-    Schema."""
+    Schema. `whole` is what a message calls the file's content, `show` writes a path."""
 
     name: str
     places: Mapping[KeyPath, Place]
     origins: Mapping[KeyPath, str]
     schema: Mapping[str, Any]
+    whole: str = "the configuration"
+    show: Callable[[KeyPath], str] = show_path
 
     def __call__(self, path: KeyPath) -> str:
         """The prefix of a message: the layer, or file, line and column, of the value or of what holds it."""
@@ -68,9 +72,9 @@ class Whereabouts:
         return Place(1, 1)
 
 
-def from_validation(error: ValidationError, schema: Mapping[str, Any]) -> list[Problem]:
+def from_validation(error: ValidationError, whereabouts: Whereabouts) -> list[Problem]:
     """Each of pydantic's errors as a path and a text that reads after the path."""
-    return [_problem(dict(detail), schema) for detail in error.errors(include_url=False)]
+    return [_problem(dict(detail), whereabouts) for detail in error.errors(include_url=False)]
 
 
 def as_error(
@@ -78,7 +82,7 @@ def as_error(
 ) -> DownstageError:
     """One error of that kind: a line for each problem, in the order of the file, 20 at most."""
     ordered = sorted(dict.fromkeys(problems), key=lambda problem: whereabouts.order(problem[0]))
-    lines = [f"{whereabouts(path)}: {_sentence(path, text)}" for path, text in ordered]
+    lines = [f"{whereabouts(path)}: {_sentence(path, text, whereabouts)}" for path, text in ordered]
     if len(lines) > MOST_LINES:
         lines = [*lines[: MOST_LINES - 1], f"and {len(lines) - MOST_LINES + 1} more problems"]
     return kind("\n".join(lines))
@@ -101,11 +105,11 @@ def schema_at(schema: Mapping[str, Any], path: KeyPath) -> Mapping[str, Any] | N
 _UNKNOWN = "unknown key "
 
 
-def _problem(detail: Mapping[str, Any], schema: Mapping[str, Any]) -> Problem:
+def _problem(detail: Mapping[str, Any], whereabouts: Whereabouts) -> Problem:
     path: KeyPath = tuple(part for part in detail["loc"] if part != "[key]")
     kind: str = detail["type"]
     if kind == "extra_forbidden":
-        return path, _unknown_key(path, schema)
+        return path, _unknown_key(path, whereabouts)
     if kind == "missing":
         return path[:-1], f"needs the key '{path[-1]}'"
     if kind == "value_error":
@@ -113,24 +117,28 @@ def _problem(detail: Mapping[str, Any], schema: Mapping[str, Any]) -> Problem:
     if detail.get("input") is None and kind in _WORDS:
         return path, "is empty; write a value, or remove the key"
     if kind in _LIMITS:
-        return path, _LIMITS[kind].format_map(detail["ctx"])
+        return path, _LIMITS[kind].format_map({name: _plain(limit) for name, limit in detail["ctx"].items()})
     return path, _WORDS.get(kind, "is not a value that can stand here")
 
 
-def _unknown_key(path: KeyPath, schema: Mapping[str, Any]) -> str:
-    parent = schema_at(schema, path[:-1]) or {}
+def _plain(limit: object) -> object:
+    return int(limit) if isinstance(limit, float) and limit.is_integer() else limit
+
+
+def _unknown_key(path: KeyPath, whereabouts: Whereabouts) -> str:
+    parent = schema_at(whereabouts.schema, path[:-1]) or {}
     known = list(parent.get("properties", {}))
     key = str(path[-1])
     close = nearest(key, known)
-    where = f"in {show_path(path[:-1])}" if len(path) > 1 else "at the top level"
+    where = f"in {whereabouts.show(path[:-1])}" if len(path) > 1 else "at the top level"
     hint = f"did you mean '{close}'?" if close else f"known keys: {', '.join(known)}" if known else "it has no keys"
     return f"{_UNKNOWN}{show_key(key)} {where}; {hint}"
 
 
-def _sentence(path: KeyPath, text: str) -> str:
+def _sentence(path: KeyPath, text: str, whereabouts: Whereabouts) -> str:
     if text.startswith(_UNKNOWN):
         return text
-    return f"{show_path(path) or 'the configuration'} {text}"
+    return f"{whereabouts.show(path) or whereabouts.whole} {text}"
 
 
 def _resolved(here: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:

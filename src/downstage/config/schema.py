@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from downstage.config.parity_values import Accepted, SourceKey, TargetKey
 from downstage.config.values import (
     ENVIRONMENT_NAME,
     Account,
@@ -42,13 +43,13 @@ _ONE_KEY = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1}
 Texts = Annotated[tuple[Text, ...], Field(strict=False)]
 
 
-class _Model(BaseModel):
+class Model(BaseModel):
     """Frozen, no unknown keys, no silent conversions; input never stands in an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
-class ItemFlag(_Model):
+class ItemFlag(Model):
     """Attributes to set in one item of a flags table."""
 
     table: TableName = Field(description="The flags table in the target account. It is never wiped.")
@@ -60,14 +61,14 @@ class ItemFlag(_Model):
     )
 
 
-class ParameterFlag(_Model):
+class ParameterFlag(Model):
     """An SSM parameter to set."""
 
     name: Text = Field(description="The parameter's name, for example /app/test/destination-table-version.")
     value: Text = Field(description="The value to set. It is read back and compared.")
 
 
-class Flag(_Model):
+class Flag(Model):
     """One flag: exactly one of `dynamodb` and `ssm`."""
 
     model_config = _ONE_KEY
@@ -82,18 +83,18 @@ class Flag(_Model):
         return self
 
 
-class Wipe(_Model):
+class Wipe(Model):
     """What is deleted from the target before the copy."""
 
     tables: Texts = Field(default=(), description="Names or shell patterns of tables of the target to delete.")
     domains: Texts = Field(default=(), description="Names or shell patterns of search domains of the target to empty.")
 
 
-class Clone(_Model):
+class Clone(Model):
     """Make the target tables from the source tables' schemas. No settings."""
 
 
-class Deploy(_Model):
+class Deploy(Model):
     """Who makes the tables anew: exactly one of the four. This version runs `clone`."""
 
     model_config = _ONE_KEY
@@ -124,7 +125,7 @@ class Deploy(_Model):
         return held.model_dump(by_alias=True) if isinstance(held, BaseModel) else dict(held)
 
 
-class Streams(_Model):
+class Streams(Model):
     """The consumers that are held off while the tables load."""
 
     functions: Texts = Field(
@@ -136,14 +137,53 @@ class Streams(_Model):
     )
 
 
-class TablePair(_Model):
+class WarmThroughput(Model):
+    """What a table can serve at once from the beginning."""
+
+    read: Annotated[Whole, Field(ge=1)] | None = Field(default=None, description="Read units a second.")
+    write: Annotated[Whole, Field(ge=1)] | None = Field(default=None, description="Write units a second.")
+
+
+class TablePair(Model):
     """A table to copy."""
 
     source: TableName = Field(alias="from", description="The table's name in the source environment.")
     target: TableName = Field(alias="to", description="The table's name in the target environment.")
+    accept: Annotated[tuple[Accepted, ...], Field(strict=False)] = Field(
+        default=(),
+        description="In what this table may differ from its source, besides 'parity.accept': it is shown, not "
+        'demanded and not cloned. For example [deletion_protection, billing, "tags:stage"].',
+    )
+    warm_throughput: WarmThroughput | None = Field(
+        default=None,
+        description="What the target table and its global indexes are warmed to at least, so that they take the load "
+        "at full speed. AWS charges for it, and it cannot be lowered. Default: nothing is asked for.",
+    )
 
 
-class BucketPair(_Model):
+class Parity(Model):
+    """What is another word for the same in the target, and in what every table may differ from its source."""
+
+    accept: Annotated[tuple[Accepted, ...], Field(strict=False)] = Field(
+        default=(), description="In what any table may differ, like 'accept' of a single one."
+    )
+    kms: dict[SourceKey, TargetKey] = Field(
+        default={},
+        description="For each customer key (ARN) that encrypts a source table the target's key (ARN or alias) that "
+        "takes its place. A source's key cannot be used in another account.",
+    )
+    accounts: dict[Account, Account] = Field(
+        default={},
+        description="Account ids to replace in resource policies. Nothing else of a policy is rewritten but the "
+        "table's own ARN; one that names the source's account otherwise is shown and not cloned.",
+    )
+    functions: dict[Text, Text] = Field(
+        default={},
+        description="Lambda functions that have another name in the target. Default: the same name.",
+    )
+
+
+class BucketPair(Model):
     """A bucket to sync."""
 
     source: BucketName = Field(alias="from", description="The bucket's name in the source environment.")
@@ -151,7 +191,7 @@ class BucketPair(_Model):
     delete: Truth = Field(default=False, description="Delete objects of the target that the source does not have.")
 
 
-class Search(_Model):
+class Search(Model):
     """The search domain that fills from the tables' streams."""
 
     source: Text | None = Field(
@@ -176,7 +216,7 @@ class Search(_Model):
     )
 
 
-class Refresh(_Model):
+class Refresh(Model):
     """How one environment is refreshed. A step without a stanza is not part of the run."""
 
     source: EnvironmentName = Field(alias="from", description="The environment that the data comes from.")
@@ -187,13 +227,14 @@ class Refresh(_Model):
     deploy: Deploy | None = Field(default=None, description="Who makes the tables anew.")
     streams: Streams | None = Field(default=None, description="The consumers held off while the tables load.")
     tables: Annotated[tuple[TablePair, ...], Field(strict=False)] = Field(default=(), description="The tables to copy.")
+    parity: Parity = Field(default=Parity(), description="In what the target's tables may differ from the source's.")
     buckets: Annotated[tuple[BucketPair, ...], Field(strict=False)] = Field(
         default=(), description="The buckets to sync."
     )
     search: Search | None = Field(default=None, description="The search domain to wait for and to verify.")
 
 
-class Environment(_Model):
+class Environment(Model):
     """A named place in AWS, and how to get in."""
 
     account: Account = Field(description="The account id, 12 digits in quotes. The credentials must belong to it.")
@@ -216,25 +257,46 @@ class Environment(_Model):
     )
 
 
-class Keep(_Model):
+class Keep(Model):
     """The only addresses that are not replaced."""
 
     domains: Texts = Field(default=(), description="Domains, exact: an address at a subdomain is replaced.")
     addresses: Texts = Field(default=(), description="Single addresses, without regard to case.")
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether every address is replaced."""
+        return not (self.domains or self.addresses)
 
-class Masking(_Model):
+
+class Masking(Model):
     """How e-mail addresses are pseudonymised."""
 
     key: KeyReference = Field(
         description="Where the secret key is kept: env:NAME, file:PATH (relative to this file), secretsmanager:ID "
         "or ssm:NAME. Never the key itself."
     )
+    old_keys: Annotated[tuple[KeyReference, ...], Field(strict=False)] = Field(
+        default=(),
+        description="Where keys are kept that were used before, written like key. Pseudonyms that were made with them "
+        "are recognised and stay as they are; nothing new is made with them.",
+    )
+    policy: Text | None = Field(
+        default=None,
+        description="The masking policy (masking.yaml), relative to this file. Without one, addresses are replaced "
+        "everywhere and nothing else is touched.",
+    )
+    lock: Text | None = Field(
+        default=None,
+        description="The file of known paths and types that 'downstage discover' writes, relative to this file. "
+        "Default: masking.lock beside the policy, or beside this file, if it is there.",
+    )
     sink: Sink = Field(
         default="u-{token}@{env}.example.com",
         description="The address of a pseudonym: {token} once, before the '@'; {env} is the environment's name. "
         "The domain must be one where no person reads mail: example.com, *.test, *.invalid, "
-        "simulator.amazonses.com, or one of owned_domains.",
+        "simulator.amazonses.com, or one of owned_domains. ses-simulator is short for "
+        "success+{token}@simulator.amazonses.com.",
     )
     owned_domains: Texts = Field(
         default=(),
@@ -243,7 +305,7 @@ class Masking(_Model):
     keep: Keep = Field(default=Keep(), description="The only addresses that are not replaced.")
 
 
-class Engine(_Model):
+class Engine(Model):
     """What runs the copy."""
 
     default: Literal["local", "serial"] = Field(
@@ -256,7 +318,7 @@ class Engine(_Model):
     )
 
 
-class Config(_Model):
+class Config(Model):
     """The configuration of Downstage."""
 
     version: Literal[1] = Field(description="The version of this format: 1.")

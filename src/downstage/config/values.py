@@ -95,6 +95,7 @@ def _key_reference(value: Any) -> str:
 
 
 def _sink(value: str) -> str:
+    value = SINK_PRESETS.get(value, value)
     if value.count("{token}") != 1:
         raise ValueError("must hold '{token}' exactly once")
     bare = value.replace("{token}", "").replace("{env}", "")
@@ -155,6 +156,8 @@ _TYPED_JSON_SCHEMA = WithJsonSchema(
     }
 )
 _KEY_PATTERN = r"^(env:[A-Za-z_][A-Za-z0-9_]*|(file|secretsmanager|ssm):.+)$"
+
+SINK_PRESETS = {"ses-simulator": "success+{token}@simulator.amazonses.com"}
 
 ENVIRONMENT_NAME = r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?"
 
@@ -221,8 +224,12 @@ KeyReference = Annotated[
 ]
 """Where a secret is kept; never the secret."""
 
-Sink = Annotated[str, Field(json_schema_extra={"pattern": r"^[^@]*\{token\}[^@]*@[^@]+$"}), AfterValidator(_sink)]
-"""The address that every pseudonym has: `{token}` before the '@', `{env}` anywhere."""
+Sink = Annotated[
+    str,
+    Field(json_schema_extra={"pattern": rf"^([^@]*\{{token\}}[^@]*@[^@]+|{'|'.join(SINK_PRESETS)})$"}),
+    AfterValidator(_sink),
+]
+"""The address that every pseudonym has: `{token}` before the '@', `{env}` anywhere; or the name of a preset."""
 
 IdTemplate = Annotated[str, Field(json_schema_extra={"pattern": r"\{[^{}]+\}"}), AfterValidator(_id_template)]
 """A document id: text with attribute names in braces."""

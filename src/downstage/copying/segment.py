@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Protocol
 
 import orjson
@@ -29,10 +29,17 @@ OLDEST_EXPIRY = 5 * 366 * 86400.0
 
 
 class Mask(Protocol):
-    """Masks one item, or raises MaskingError; `replaced` counts addresses."""
+    """Masks one item, or raises MaskingError. It counts addresses `replaced` and `kept` by a keep list, `opaque`
+    binaries, and values `unknown` to the lock."""
 
     @property
     def replaced(self) -> int: ...
+    @property
+    def kept(self) -> int: ...
+    @property
+    def opaque(self) -> int: ...
+    @property
+    def unknown(self) -> int: ...
     def __call__(self, item: Item) -> Item: ...
 
 
@@ -58,15 +65,9 @@ class _Counts:
     expired: int = 0
     quarantined: int = 0
     addresses: int = 0
-
-    def as_dict(self) -> dict[str, int]:
-        return {
-            "read": self.read,
-            "written": self.written,
-            "expired": self.expired,
-            "quarantined": self.quarantined,
-            "addresses": self.addresses,
-        }
+    kept: int = 0
+    opaque: int = 0
+    unknown: int = 0
 
 
 async def copy_segment(
@@ -79,11 +80,13 @@ async def copy_segment(
     sealer: Sealer,
     save: Save,
     quarantine: Callable[[Item, str], None],
+    canaries: Callable[[Sequence[Item]], None] = lambda _items: None,
 ) -> Checkpoint:
     """Copies what is left of the segment that `checkpoint` names; returns its last checkpoint, which is `done`.
 
-    `quarantine` is told the *source* item and a reason. Raises whatever reader, writer or `save` raise; the
-    segment can then be called again with its last saved checkpoint.
+    `quarantine` is told the *source* item and a reason; `canaries` is shown the source items of each page before any
+    of them is written. Raises whatever reader, writer or `save` raise; the segment can then be called again with its
+    last saved checkpoint.
     """
     if checkpoint.done:
         return checkpoint
@@ -93,7 +96,8 @@ async def copy_segment(
     cursor = orjson.loads(sealer.open(checkpoint.cursor, context)) if checkpoint.cursor else None
     async with aclosing(reader.pages(checkpoint.segment, checkpoint.total_segments, cursor)) as pages:
         async for page in pages:
-            before = mask.replaced
+            canaries(page.items)
+            before = mask.replaced, mask.kept, mask.opaque, mask.unknown
             masked, left_out = _mask_page(task, page.items, mask)
             expired = len(page.items) - len(masked) - len(left_out)
             rejected = await writer.put([new for _, new in masked]) if masked else ()
@@ -110,14 +114,17 @@ async def copy_segment(
             counts.read += len(page.items)
             counts.quarantined += len(left_out)
             counts.expired += expired
-            counts.addresses += mask.replaced - before
+            counts.addresses += mask.replaced - before[0]
+            counts.kept += mask.kept - before[1]
+            counts.opaque += mask.opaque - before[2]
+            counts.unknown += mask.unknown - before[3]
             checkpoint = Checkpoint(
                 segment=checkpoint.segment,
                 total_segments=checkpoint.total_segments,
                 cursor=sealer.seal(orjson.dumps(page.cursor), context) if page.cursor is not None else None,
                 done=page.cursor is None,
                 digest=total,
-                counters=counts.as_dict(),
+                counters=asdict(counts),
             )
             save(checkpoint)
     return checkpoint

@@ -48,7 +48,9 @@ class TableOutcome:
     """One table: items read, written, expired (not copied), quarantined, found in the target; both digests.
 
     Digests are 32 hex digits, or empty where that side was not (or not wholly) read. `read_from` and
-    `read_to` are ISO 8601 instants in UTC. `addresses` counts the addresses that were replaced.
+    `read_to` are ISO 8601 instants in UTC. `addresses` counts the addresses that were replaced, `kept` those that a
+    keep list left as they are, `opaque` the binaries that could not be looked into and show no address, `unknown` the
+    values at paths or of types that the lock does not know.
     """
 
     source: str
@@ -64,6 +66,9 @@ class TableOutcome:
     digest_target: str = ""
     read_from: str = ""
     read_to: str = ""
+    kept: int = 0
+    opaque: int = 0
+    unknown: int = 0
 
     @property
     def proven(self) -> bool:
@@ -140,14 +145,30 @@ class LeakPlace:
 
 
 @dataclass(frozen=True, slots=True)
+class DetailsSample:
+    """Of how many of a bucket's objects the leak scan looked at metadata and tags."""
+
+    bucket: str
+    looked: int
+    objects: int
+
+
+@dataclass(frozen=True, slots=True)
 class LeakOutcome:
-    """The leak scan: how much was looked at, how many findings there are, and the first few of them."""
+    """The leak scan: how much was looked at, how many findings there are, and the first few of them.
+
+    `canaries` are the digests of source addresses that were looked for; `canaries_found` of the `found` are such.
+    """
 
     scanned_items: int = 0
     scanned_keys: int = 0
     scanned_documents: int = 0
     found: int = 0
     places: tuple[LeakPlace, ...] = ()
+    scanned_indexes: int = 0
+    details: tuple[DetailsSample, ...] = ()
+    canaries: int = 0
+    canaries_found: int = 0
 
     @property
     def scanned(self) -> int:
@@ -164,6 +185,8 @@ class MaskingOutcome:
     key_check: str
     keep_domains: int = 0
     keep_addresses: int = 0
+    kept_domains: tuple[str, ...] = ()
+    """The names of the kept domains. Kept addresses are only counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,9 +246,14 @@ def _objections(run: RefreshOutcome) -> Iterator[Objection]:
     """The rules of the verdict, in the order of their gravity."""
     unfinished = [step for step in run.steps if step.state in (StepState.PENDING, StepState.RUNNING)]
 
-    if run.leaks.found:
-        found = _counted(run.leaks.found, "address")
+    strangers = run.leaks.found - run.leaks.canaries_found
+    if strangers:
+        found = _counted(strangers, "address")
         text = f"{found} found in the target: neither kept nor a pseudonym of ours."
+        yield Objection(5, Result.FAILED, text)
+    if run.leaks.canaries_found:
+        found = _counted(run.leaks.canaries_found, "canary")
+        text = f"{found} found in the target: a real address of the source, or its plain hash, stands there."
         yield Objection(5, Result.FAILED, text)
 
     for table in run.tables:
@@ -262,12 +290,15 @@ def _objections(run: RefreshOutcome) -> Iterator[Objection]:
     for step in run.steps:
         if step.state is StepState.SKIPPED:
             yield Objection(6, Result.INCOMPLETE, f"Step {step.name} was skipped.")
-    if not run.steps or not (run.tables or run.buckets):
+    if [step.name for step in run.steps] == ["scan"]:
+        text = "Only the leak scan was asked for: it says nothing of what was copied."
+        yield Objection(6, Result.INCOMPLETE, text)
+    elif not run.steps or not (run.tables or run.buckets):
         yield Objection(6, Result.INCOMPLETE, "Nothing was copied, so there is nothing to prove.")
     elif not run.leaks.scanned:
         yield Objection(6, Result.INCOMPLETE, "The target was not scanned for addresses.")
 
 
 def _counted(number: int, noun: str) -> str:
-    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}es" if noun.endswith("s") else f"{noun}s"
     return f"{number:,} {noun if number == 1 else plural}"

@@ -37,6 +37,9 @@ Step = Name | str
 
 Steps = tuple[Step, ...]
 
+_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+_MANY_DIGITS = re.compile(r"(?:[^0-9]*[0-9]){5}")
+
 
 def parse(text: str) -> Steps:
     """The steps of a path as it is written. Raises ValueError that says what is wrong, for use after the path."""
@@ -62,6 +65,11 @@ def parse(text: str) -> Steps:
     if steps[-1] == ANY_DEPTH:
         raise ValueError("ends with '**'; say which name at any depth, for example '**.ssn'")
     return tuple(steps)
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether `name` is what programmers call a field; any other name of a map may be data, and is shown as `*`."""
+    return _PLAIN_NAME.fullmatch(name) is not None and _MANY_DIGITS.match(name) is None
 
 
 def show(steps: Sequence[Step]) -> str:

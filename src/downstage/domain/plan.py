@@ -20,14 +20,16 @@ from downstage.domain.refs import (
     TargetDomain,
     TargetTable,
 )
+from downstage.domain.table_schema import ParityTerms
 
 
 @dataclass(frozen=True, slots=True)
 class TablePair:
-    """Copy `source` to `target`."""
+    """Copy `source` to `target`. `terms` say in what the two tables may differ."""
 
     source: SourceTable
     target: TargetTable
+    terms: ParityTerms = field(default_factory=ParityTerms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Literal
 
 from downstage.domain.paths import Steps
@@ -16,16 +15,14 @@ from downstage.domain.paths import Steps
 Unknown = Literal["fail", "scan", "keep"]
 Unmatched = Literal["fail", "scan"]
 
-_NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
-
 
 @dataclass(frozen=True, slots=True)
 class StrategySpec:
     """What replaces a value: the name of a strategy and its options, already checked (plain data)."""
 
     name: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    place: str = field(default="", compare=False)
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    place: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +32,7 @@ class FieldRule:
     text: str
     path: Steps
     strategy: StrategySpec
-    place: str = field(default="", compare=False)
+    place: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +41,7 @@ class KeyTemplate:
 
     text: str
     parts: tuple[str | StrategySpec, ...]
-    place: str = field(default="", compare=False)
+    place: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +61,20 @@ class Entity:
     when: tuple[tuple[str, str], ...] = ()
     keys: tuple[KeyRule, ...] = ()
     fields: tuple[FieldRule, ...] = ()
-    place: str = field(default="", compare=False)
+    place: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class TablePolicy:
     """The rules of the source tables that `table` (a name or shell pattern) names. The first entity that matches an
-    item is its entity. `unmatched` says what becomes of an item that none matches."""
+    item is its entity; `fields` hold for every item, after its entity's own. `unmatched` says what becomes of an item
+    that no entity matches."""
 
     table: str
-    entities: tuple[Entity, ...]
+    entities: tuple[Entity, ...] = ()
+    fields: tuple[FieldRule, ...] = ()
     unmatched: Unmatched = "scan"
-    place: str = field(default="", compare=False)
+    place: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ class MemoryJournal:
         self._checkpoints: dict[tuple[str, str], dict[int, Checkpoint]] = {}
         self._quarantine: dict[tuple[str, str], dict[str, str]] = {}
         self._findings: dict[str, dict[tuple[str, bytes], None]] = {}
+        self._canaries: dict[str, dict[tuple[str, int], list[str]]] = {}
 
     def create_run(self, record: RunRecord) -> None:
         """Enters a new run. Raises RunConflict if its id is taken."""
@@ -106,6 +107,16 @@ class MemoryJournal:
         """All leak findings of the run."""
         with self._lock:
             return [orjson.loads(finding) for _, finding in sorted(self._findings.get(run_id, {}))]
+
+    def save_canaries(self, run_id: str, epoch: int, task: str, segment: int, canaries: Sequence[str]) -> None:
+        """Replaces the segment's canaries."""
+        with self._fenced(run_id, epoch):
+            self._canaries.setdefault(run_id, {})[task, segment] = list(canaries)
+
+    def canaries(self, run_id: str) -> Mapping[tuple[str, int], Sequence[str]]:
+        """The run's canaries by task and segment."""
+        with self._lock:
+            return {place: list(kept) for place, kept in self._canaries.get(run_id, {}).items()}
 
     @contextmanager
     def _fenced(self, run_id: str, epoch: int) -> Iterator[RunRecord]:

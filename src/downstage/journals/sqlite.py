@@ -21,7 +21,7 @@ import orjson
 from downstage.errors import JournalError, RunConflict
 from downstage.ports import Checkpoint, RunRecord, StepRecord
 
-_VERSION = 1
+_VERSION = 2
 _TABLES = """
 create table if not exists runs (
     run_id text primary key, environment text not null, kind text not null, state text not null,
@@ -44,6 +44,12 @@ create table if not exists findings (
     run_id text not null, task text not null, finding text not null, primary key (run_id, task, finding)
 ) strict;
 """
+_SINCE_2 = """
+create table if not exists canaries (
+    run_id text not null, task text not null, segment integer not null, canaries text not null,
+    primary key (run_id, task, segment)
+) strict;
+"""
 
 
 class SqliteJournal:
@@ -63,6 +69,9 @@ class SqliteJournal:
             raise JournalError(f"the journal {path} cannot be made: {error}") from None
         with self._reading() as connection:
             version = connection.execute("pragma user_version").fetchone()[0]
+            if version == 1:
+                connection.executescript(f"begin immediate; {_SINCE_2} pragma user_version = {_VERSION}; commit;")
+                version = _VERSION
         if version != _VERSION:
             raise JournalError(f"{path} is no journal, or of another version of Downstage (journal format {version})")
 
@@ -202,6 +211,20 @@ class SqliteJournal:
             rows = connection.execute("select finding from findings where run_id = ? order by task, finding", (run_id,))
             return [orjson.loads(row["finding"]) for row in rows]
 
+    def save_canaries(self, run_id: str, epoch: int, task: str, segment: int, canaries: Sequence[str]) -> None:
+        """Replaces the segment's canaries."""
+        with self._fenced(run_id, epoch) as connection:
+            connection.execute(
+                "insert or replace into canaries values (?, ?, ?, ?)",
+                (run_id, task, segment, orjson.dumps(list(canaries)).decode()),
+            )
+
+    def canaries(self, run_id: str) -> Mapping[tuple[str, int], Sequence[str]]:
+        """The run's canaries by task and segment."""
+        with self._reading() as connection:
+            rows = connection.execute("select task, segment, canaries from canaries where run_id = ?", (run_id,))
+            return {(row["task"], row["segment"]): orjson.loads(row["canaries"]) for row in rows}
+
     # -- inside
 
     def _connection(self) -> sqlite3.Connection:
@@ -250,7 +273,7 @@ def _make(path: Path) -> None:
         unfinished = Path(folder) / path.name
         with closing(sqlite3.connect(unfinished)) as connection:
             connection.execute("pragma journal_mode = wal")
-            connection.executescript(_TABLES + f"pragma user_version = {_VERSION};")
+            connection.executescript(_TABLES + _SINCE_2 + f"pragma user_version = {_VERSION};")
         with suppress(FileExistsError):
             os.link(unfinished, path)
 

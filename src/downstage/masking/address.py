@@ -75,11 +75,14 @@ def _host_end(text: str, start: int) -> int:
     if text.startswith("[", start):
         literal = _LITERAL.match(text, start)
         return literal.end() if literal else start
+    length = len(text)
+    plain = _HOST.match(text, start)
+    if plain and (plain.end() == length or text[plain.end()] < "\x80") and "_" not in plain.group():
+        return start + len(plain.group().rstrip(_TRIM_RIGHT))
     complete = _COMPLETE_HOST.match(text, start)
     if complete:
         return complete.end()
     end = start
-    length = len(text)
     while end < length:
         run = _HOST.match(text, end)
         if run:

@@ -16,7 +16,7 @@ from functools import lru_cache
 from itertools import islice
 
 SHORTEST = 8
-_CERTAIN = 24
+CERTAIN = 24
 _MAXIMUM_STARTS = 8
 _LONG = 32
 
@@ -24,6 +24,9 @@ RUN = re.compile(
     r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{40,}+(?:\r?\n[ \t]?[A-Za-z0-9+/]++)+(?:\r?\n)?={0,2}(?![A-Za-z0-9+/_-])"
     rf"|[A-Za-z0-9+/_-]{{{SHORTEST},}}={{0,2}}"
 )
+SHORTEST_LINE = 40
+_LONG_LINE = re.compile(rf"[A-Za-z0-9+/]{{{SHORTEST_LINE}}}\r?\Z")
+_LONGEST_LOOK_BACK = SHORTEST_LINE + 1
 _LINE = re.compile(rf"[A-Za-z0-9+/]{{{SHORTEST},}}={{0,2}}")
 _FOLD = re.compile(r"\r?\n[ \t]?")
 _WORD = re.compile(rf"[A-Za-z0-9+/_-]{{{SHORTEST},}}")
@@ -39,6 +42,10 @@ _START = re.compile(
 _ORDERLY = re.compile(r"[a-z@._+-]{9,}|[A-Za-z0-9@._+\"' -]{14,}")
 _DOTTED = re.compile(r"[\w.+'\"-][@\uff20\ufe6b](?:[\w-]+\.)+(?:[a-z]{2,24}|[A-Z]{2,24}|xn--[a-z0-9-]+)(?![\w-])|@\[")
 
+_REST_OF_DATE = r"(?<= [12][0-9]{3}-)[01][0-9]-[0-3][0-9]T[0-2][0-9] "
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_ALWAYS = b"\x08\x18\x1f\x28\x38\x48\x58\x68\x78"
+
 Span = tuple[int, int]
 
 
@@ -53,7 +60,7 @@ class Token:
     @property
     def short(self) -> bool:
         """Whether it may be text by chance."""
-        return len(self.text) < _CERTAIN
+        return len(self.text) < CERTAIN
 
     def encoded(self, raw: bytes) -> str | None:
         """`raw` written as this token was: alphabet, padding, lines. None if it had a character too many."""
@@ -81,6 +88,37 @@ def may_stand_in(text: str) -> bool:
         token != token.lower() and (len(token) >= _LONG or _begins(token) or _SEPARATOR.search(token))
         for token in _WORD.findall(text)
     )
+
+
+def may_be(run: str) -> bool:
+    """Whether `run`, without its padding, has a reading that `decode` takes; the long ones always do."""
+    if len(run) < SHORTEST or run == run.lower():
+        return False
+    if len(run) >= _LONG:
+        return True
+    return any(run[start:end] != run[start:end].lower() and _begins(run[start:end]) for start, end in readings(run))
+
+
+def likely(runs: list[bytes]) -> list[bytes]:
+    """Those of `runs` of which `may_be` may be true: a cheap look at their first characters."""
+    joined = b" " + b" ".join(runs) + b" "
+    found = []
+    match = _MAY_BEGIN.search(joined)
+    while match:
+        end = joined.index(b" ", match.start())
+        found.append(joined[joined.rindex(b" ", 0, match.start()) + 1 : end])
+        match = _MAY_BEGIN.search(joined, end)
+    return found
+
+
+def may_be_folded(text: str) -> bool:
+    """Whether a run in `text` may go on over several lines."""
+    end = text.find("\n")
+    while end >= 0:
+        if _LONG_LINE.search(text, max(0, end - _LONGEST_LOOK_BACK), end):
+            return True
+        end = text.find("\n", end + 1)
+    return False
 
 
 def decode(token: str, *, whole: bool) -> Token | None:
@@ -119,7 +157,7 @@ def readings(run: str) -> Iterator[Span]:
 def is_believable(text: str) -> bool:
     """Whether an address in `text` is more than chance, however few bytes it came from: it is long, or all of it is
     orderly, or the host has a dot."""
-    return len(text) >= _CERTAIN or _ORDERLY.fullmatch(text) is not None or _DOTTED.search(text) is not None
+    return len(text) >= CERTAIN or _ORDERLY.fullmatch(text) is not None or _DOTTED.search(text) is not None
 
 
 def _begins(token: str) -> bool:
@@ -131,3 +169,35 @@ def _begins(token: str) -> bool:
 def _heads(head: str, long: bool) -> bool:
     raw = binascii.a2b_base64(head.translate(_URL_SAFE))
     return _START.match(raw) is not None or (long and raw[0] & 7 in (2, 3, 4, 5))
+
+
+def _may_begin() -> re.Pattern[bytes]:
+    """A run, after a space, that is long, or in which a start, its own or after a separator, may be the first two
+    characters of what `_START` matches. They give the first byte, and half of the second. In a date with its time, the
+    month would do, but what follows never does."""
+    seconds: dict[str, str] = {}
+    for place, first in enumerate(_ALPHABET):
+        allowed = "".join(second for at, second in enumerate(_ALPHABET) if _may_start(place << 2 | at >> 4, at & 15))
+        seconds[allowed] = seconds.get(allowed, "") + first
+    heads = "|".join(f"[{_class(firsts)}][{_class(allowed)}]" for allowed, firsts in seconds.items() if allowed)
+    return re.compile(
+        rf"(?<= )[^ ]{{{_LONG}}}|(?<=[ +/_-])(?!{_REST_OF_DATE})(?:{heads})(?=[^ ]{{{SHORTEST - 2}}})(?=[^ ]{{0,{_LONG}}}[A-Z]|(?<=[A-Z])|(?<=[A-Z].))".encode()
+    )
+
+
+def _may_start(first: int, nibble: int) -> bool:
+    """Whether `_START` may match what starts with the byte `first` and the upper half `nibble` of another."""
+    if first in _ALWAYS:
+        return True
+    if 0xC2 <= first <= 0xF4:
+        return 8 <= nibble <= 11
+    if first >= 0xFE:
+        return nibble == 15
+    return first < 0x80 and not 8 <= nibble <= 11
+
+
+def _class(characters: str) -> str:
+    return re.escape(characters + characters.translate(_FROM_URL_SAFE))
+
+
+_MAY_BEGIN = _may_begin()

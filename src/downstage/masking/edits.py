@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(NamedTuple):
     """`text` in place of the characters from `start` to `end`. `count` addresses are replaced by it, the deepest of
     them under `depth` layers of encoding. `refused` says why it must not be made, if there is a reason: then the value
     is refused, unless another edit of the same piece knows better. `sure`: it is an address even in few bytes that may

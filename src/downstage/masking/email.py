@@ -21,6 +21,8 @@ from downstage.masking.tokens import LENGTH, Tokens
 ALGORITHM = "email/v1 hmac-sha-256"
 LONGEST_LOCAL = 64
 LONGEST_ADDRESS = 254
+_REMEMBERED = 65536
+_LONGEST_REMEMBERED = 320
 _AT = re.compile(f"[{AT_SIGNS}]")
 _DOTS = re.compile("[.\u3002\uff0e\uff61]")
 _DOT_ATOM = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*")
@@ -30,7 +32,7 @@ class EmailPseudonyms:
     """Pseudonyms of one environment.
 
     `sink` is a template with one `{token}`, for example `u-{token}@test.example.com`. `keep_domains` and
-    `keep_addresses` are exact; what they name stays as it is. Raises ConfigError if the sink cannot hold a token.
+    `keep_addresses` are exact; what they name stays as it is. Pseudonyms made with one of `old_keys` are ours too. Raises ConfigError if the sink cannot hold a token.
     """
 
     def __init__(
@@ -40,8 +42,10 @@ class EmailPseudonyms:
         sink: str,
         keep_domains: Iterable[str] = (),
         keep_addresses: Iterable[str] = (),
+        old_keys: Iterable[MaskKey] = (),
     ) -> None:
         self._tokens = Tokens(key, environment)
+        self._epochs = (self._tokens, *(Tokens(old, environment) for old in old_keys))
         self._before, _, self._after = sink.partition("{token}")
         sample = f"{self._before}{'a' * LENGTH}{self._after}"
         local = sample.partition("@")[0]
@@ -62,20 +66,37 @@ class EmailPseudonyms:
             re.IGNORECASE | re.ASCII,
         )
         self._length = len(sample)
+        self._known: dict[str, str] = {}
         self._keep_domains = frozenset(canonical_host(domain) for domain in keep_domains)
         self._keep_addresses = frozenset(canonical(address) for address in keep_addresses)
 
     def replace(self, address: str) -> str:
         """The pseudonym of `address`, or `address` itself if it is kept or is a pseudonym of ours already."""
+        known = self._known.get(address)
+        if known is not None:
+            return known
+        replaced = self._replaced(address)
+        if len(address) <= _LONGEST_REMEMBERED:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[address] = replaced
+            self._known[replaced] = replaced
+        return replaced
+
+    def _replaced(self, address: str) -> str:
         if self.is_pseudonym(address):
             return address
         name = canonical(address)
-        if name in self._keep_addresses or self._is_kept_domain(name):
+        if self._is_kept(name):
             return address
         return f"{self._before}{self._tokens.token(name, address)}{self._after}"
 
+    def is_kept(self, address: str) -> bool:
+        """Whether a keep list names `address`."""
+        return self._is_kept(canonical(address))
+
     def is_pseudonym(self, address: str) -> bool:
-        """Whether `address` was made by us with this key: by its keyed check, not by its domain.
+        """Whether `address` was made by us with this key or an old one: by its keyed check, not by its domain.
 
         Characters before it do not matter: an escape such as `\\n` in front of a pseudonym looks like part of it. But
         an `@` before it is an address of somebody else.
@@ -84,16 +105,16 @@ class EmailPseudonyms:
         match = self._ours.match(address, start)
         if match is None or _AT.search(address, 0, start) is not None:
             return False
-        return self._tokens.is_ours(match.group(1))
+        return any(tokens.is_ours(match.group(1)) for tokens in self._epochs)
 
     def allowed(self, address: str) -> bool:
         """Whether `address` may stand in the target: kept, or a pseudonym of ours."""
         return self.replace(address) == address
 
-    def _is_kept_domain(self, name: str) -> bool:
-        """A domain keeps its own addresses, not those that stand in front of it: `victim@gmail.com@ours.com`."""
+    def _is_kept(self, name: str) -> bool:
+        """By its canonical form. A domain keeps its own addresses, not those that stand in front of it: `victim@gmail.com@ours.com`."""
         local, _, host = name.rpartition("@")
-        return host in self._keep_domains and _AT.search(local) is None
+        return name in self._keep_addresses or (host in self._keep_domains and _AT.search(local) is None)
 
     def fingerprint(self, value: str) -> str:
         """A keyed hash that names a value in reports."""

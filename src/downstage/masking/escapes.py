@@ -174,12 +174,28 @@ signs of quoted-printable, in `width=40px` it is not; NULs are UTF-16 that was t
 HIDING = re.compile(r"%[0-9a-fA-Fu]|&[#A-Za-z]|\\[uUx0]|=[0-9a-fA-F]{2}")
 """An escape that makes a character that was not there; a backslash before a sign only guards it."""
 
-_SIGNS = re.compile(rf"[{AT_SIGNS}%&\\\x00]")
+_CODECS = (JSON, *SURE_CODECS, *GUESSED_CODECS)
+_TRIGGERS = tuple({codec.trigger: None for codec in _CODECS if not codec.trigger.startswith("=")})
+_UNITS = tuple({(codec.trigger, codec.unit): None for codec in _CODECS})
 
 
 def shows_signs(text: str) -> bool:
-    """The gate, all triggers together: False if `text` holds no address in plain sight or under an inline codec.
+    """The gate, all triggers together: False if `text` holds no address in plain sight or under an inline codec. An `=`
+    alone is everywhere, so it must begin something."""
+    for sign in AT_SIGNS:
+        if sign in text:
+            return True
+    for trigger in _TRIGGERS:
+        if trigger in text:
+            return True
+    return "=" in text and _MIME_UNIT.search(text) is not None
 
-    An `=` alone is everywhere, so it must begin something.
-    """
-    return _SIGNS.search(text) is not None or ("=" in text and _MIME_UNIT.search(text) is not None)
+
+def holds_codecs(text: str) -> bool:
+    """The same of the inline codecs alone, and closer: whether one of them would read anything in `text` otherwise."""
+    if "\\" in text:
+        return True
+    for trigger, unit in _UNITS:
+        if trigger in text and unit.search(text) is not None:
+            return True
+    return False

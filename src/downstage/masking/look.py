@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from downstage.errors import MaskingError
 from downstage.masking import address, base64_text
 from downstage.masking.base64_text import Span, Token
 from downstage.masking.binary_text import is_clean, opaque_addresses, text_of
-from downstage.masking.compressed import Stream, inflate
+from downstage.masking.clean_runs import CleanRuns
+from downstage.masking.compressed import Stream, damaged, inflate
 from downstage.masking.edits import Edit, apply, merge
 from downstage.masking.escapes import GUESSED_CODECS, HIDING, JSON, QUOTED_PRINTABLE, SURE_CODECS, shows_signs
 from downstage.masking.inline import Codec
@@ -25,6 +26,8 @@ MAXIMUM_DECODED = 16 * 1024 * 1024
 """Characters or bytes, over all layers and readings of one value; forty times the largest item."""
 
 _DEEPEST = 8
+_DEEPEST_REMEMBERED = 4
+_SMALL = 32
 _ENDLESS = f"a value is encoded more than {_DEEPEST} times over: it is refused"
 _JSON_START = re.compile(r'\s*[\[{"]')
 
@@ -46,12 +49,26 @@ class Masked:
 
 
 class Look:
-    """One look into one value. A text that several ways of decoding lead to is looked at once."""
+    """One look into one value. A text that several ways of decoding lead to is looked at once.
 
-    def __init__(self, replace: Callable[[str], str]) -> None:
+    `kept` are the addresses that a keep list left where they stand, `opaque` how many binaries no reading could open.
+    `clean_runs` spares the look into base64 that is known to hold nothing.
+    """
+
+    def __init__(
+        self,
+        replace: Callable[[str], str],
+        is_kept: Callable[[str], bool],
+        clean_runs: CleanRuns | None = None,
+    ) -> None:
         self._replace = replace
+        self._is_kept = is_kept
+        self._clean_runs = clean_runs
+        self.kept: set[str] = set()
+        self.opaque = 0
         self._known: dict[str, list[Edit]] = {}
         self._left = MAXIMUM_DECODED
+        self._cut = False
 
     def edits(self, text: str, layer: int) -> list[Edit]:
         """The replacements that `text` needs, in order, without overlap."""
@@ -59,23 +76,39 @@ class Look:
         if known is None:
             self._spend(len(text))
             if layer > _DEEPEST:
+                self._cut = True
                 return _nothing_hidden(text)
             known = self._known[text] = self._all_edits(text, layer)
         return known
 
+    def is_nothing(self, run: str) -> bool:
+        """Whether nothing at all is found in a run of base64 characters, and so in no text of the upper layers: no
+        address, kept or not, no bulk, and no end of the depth."""
+        try:
+            nothing = not self._run_edits(run, _DEEPEST_REMEMBERED)
+            return nothing and not self.kept and not self._cut and self._spent <= _SMALL * len(run)
+        except MaskingError:
+            return False
+
     def binary(self, raw: bytes, layer: int, token: Token | None, *, latin: bool = True) -> Masked:
         """`raw` masked. `token`: the base64 that it came from, if it did, and then it may be nothing at all. `latin`:
         text in an old code page counts."""
-        stream = inflate(raw)
+        try:
+            stream = inflate(raw)
+        except MaskingError as error:
+            return Masked(raw, 1, refused=str(error))
         if stream is not None:
             return self._stream(raw, stream, layer)
+        if self._is_damaged_with_address(raw, layer):
+            return Masked(raw, 1, refused="a damaged compressed value holds an address: it cannot be rewritten")
         known = text_of(raw, latin=latin)
         if known is None or (token and not is_clean(known[0])):
             if (token is None or (token.whole and not token.short)) and self._holds_address(raw):
                 return Masked(raw, 1, refused="an opaque binary holds an address: it cannot be rewritten safely")
+            self.opaque += token is None
             return Masked(raw)
         text, encoding = known
-        edits = self.edits(text, layer) if may_hold(text) else []
+        edits = self.edits(text, layer) if self._may_hold(text, layer) else []
         if token and token.short:
             edits = [edit for edit in edits if edit.sure]
         if not edits:
@@ -85,8 +118,19 @@ class Look:
         depth = max(edit.depth for edit in edits) + encoding.startswith("utf-16")
         return Masked(masked, sum(edit.count for edit in edits), depth, refused)
 
+    def _is_damaged_with_address(self, raw: bytes, layer: int) -> bool:
+        content = damaged(raw)
+        self._spend(len(content))
+        if layer > _DEEPEST:
+            return bool(content)
+        return bool(content) and self.binary(content, layer + 1, None).count > 0
+
     def _holds_address(self, opaque: bytes) -> bool:
         return any(self._replace(found) != found for found in opaque_addresses(opaque))
+
+    @property
+    def _spent(self) -> int:
+        return MAXIMUM_DECODED - self._left
 
     def _spend(self, size: int) -> None:
         self._left -= size
@@ -100,13 +144,22 @@ class Look:
         for codec in SURE_CODECS:
             if codec.trigger in text:
                 edits = merge(edits, self._inline_edits(codec, text, layer))
-        if base64_text.may_stand_in(text):
+        if self._may_hold_base64(text, layer):
             edits = merge(edits, self._base64_edits(text, layer))
         edits = merge(edits, self._plain_edits(text, layer))
         for codec in GUESSED_CODECS:
             if codec.trigger in text:
                 edits = merge(edits, self._inline_edits(codec, text, layer))
         return edits
+
+    def _may_hold(self, text: str, layer: int) -> bool:
+        return shows_signs(text) or self._may_hold_base64(text, layer)
+
+    def _may_hold_base64(self, text: str, layer: int) -> bool:
+        """What is known of clean runs holds for the upper layers: deeper down, less depth is left to look into them."""
+        if layer <= _DEEPEST_REMEMBERED and self._clean_runs is not None:
+            return not self._clean_runs.cover(text)
+        return base64_text.may_stand_in(text)
 
     def _plain_edits(self, text: str, layer: int) -> list[Edit]:
         edits = []
@@ -117,11 +170,13 @@ class Look:
             if pseudonym != found:
                 sure = base64_text.is_believable(text) if sure is None else sure
                 edits.append(Edit(start, end, pseudonym, sure=sure))
+            elif self._is_kept(found):
+                self.kept.add(found)
         return edits
 
     def _inline_edits(self, codec: Codec, text: str, layer: int) -> list[Edit]:
         view = codec.view(text)
-        if view is None or not may_hold(view.text):
+        if view is None or not self._may_hold(view.text, layer + 1):
             return []
         edits = []
         for inner in self.edits(view.text, layer + 1):
@@ -139,10 +194,12 @@ class Look:
         before, after = _escape_marks(text)
         for run in base64_text.RUN.finditer(text):
             start, end = run.span()
+            if layer <= _DEEPEST_REMEMBERED and self._clean_runs is not None and run.group() in self._clean_runs:
+                continue
             found = self._run_edits(run.group(), layer)
             if found and (text[end : end + 1] in after or text[max(0, start - 1) : start] in before):
                 found = [edit for edit in found if not edit.refused]
-            edits.extend(replace(edit, start=start + edit.start, end=start + edit.end) for edit in found)
+            edits.extend(edit._replace(start=start + edit.start, end=start + edit.end) for edit in found)
         return edits
 
     def _run_edits(self, run: str, layer: int) -> list[Edit]:
@@ -150,7 +207,7 @@ class Look:
         old code pages, for which noise may pass, are tried last."""
         edits: list[Edit] = []
         taken: list[Span] = []
-        for start, end in base64_text.readings(run):
+        for start, end in dict.fromkeys(base64_text.readings(run)):
             place = bisect_left(taken, (start, end))
             if (place and taken[place - 1][1] > start) or (place < len(taken) and taken[place][0] < end):
                 continue
@@ -184,7 +241,8 @@ class Look:
         if layer > _DEEPEST:
             raise MaskingError(_ENDLESS)
         masked = self.binary(stream.content, layer + 1, None)
-        count = masked.count + self._holds_address(stream.header)
+        skipped = self.binary(stream.skipped, layer + 1, None) if stream.skipped else Masked(b"")
+        count = masked.count + skipped.count + self._holds_address(stream.header)
         refused = masked.refused
         if count and not stream.complete:
             refused = "a compressed value is cut off and holds an address: it cannot be rewritten"
@@ -196,7 +254,14 @@ class Look:
 def _is_readable(raw: bytes) -> bool:
     """Whether a token holds something, address or not; then its parts hold nothing else."""
     known = text_of(raw, latin=False)
-    return (known is not None and is_clean(known[0])) or inflate(raw) is not None
+    return (known is not None and is_clean(known[0])) or _is_stream(raw)
+
+
+def _is_stream(raw: bytes) -> bool:
+    try:
+        return inflate(raw) is not None
+    except MaskingError:
+        return False
 
 
 def _nothing_hidden(text: str) -> list[Edit]:

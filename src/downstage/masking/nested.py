@@ -11,12 +11,17 @@ Four rules keep it honest:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 
 from downstage.errors import MaskingError
+from downstage.masking import address
+from downstage.masking.base64_text import SHORTEST_LINE
+from downstage.masking.clean_runs import CleanRuns
 from downstage.masking.edits import apply
-from downstage.masking.look import Look, may_hold
+from downstage.masking.escapes import holds_codecs, shows_signs
+from downstage.masking.look import Look
 
 MAXIMUM_LAYERS = 4
 
@@ -24,34 +29,56 @@ _TOO_DEEP = f"an address lies under more than {MAXIMUM_LAYERS} layers of encodin
 _ROUNDS = 4
 _REMEMBERED = 16384
 _LONGEST_REMEMBERED = 320
+_LINE_ENDS = ("\r", "\n")
+_NO_RUN = re.compile(r"[^A-Za-z0-9+/=_-]|\Z")
 
 
 class NestedMasker:
     """Replaces every address in texts and binaries. `replace` maps one address to its pseudonym, purely.
 
-    `replaced` counts the replacements made so far; it is only a statistic.
+    Statistics so far: `replaced` addresses; `kept` addresses, which `is_kept` says a keep list names (an address that
+    stands in one value several times is one); `opaque` binaries that no reading could open.
     """
 
-    def __init__(self, replace: Callable[[str], str]) -> None:
+    def __init__(self, replace: Callable[[str], str], is_kept: Callable[[str], bool] = lambda _: False) -> None:
         self._replace = replace
+        self._is_kept = is_kept
+        self.clean_runs = CleanRuns(lambda run: Look(replace, is_kept).is_nothing(run))
         self._remembered = lru_cache(maxsize=_REMEMBERED)(self._masked)
         self.replaced = 0
+        self.kept = 0
+        self.opaque = 0
+
+    def counts(self) -> tuple[int, int, int]:
+        """The statistics, for `recount`."""
+        return self.replaced, self.kept, self.opaque
+
+    def recount(self, counts: tuple[int, int, int]) -> None:
+        """Takes the statistics back to what they were: the same values will be masked in another way."""
+        self.replaced, self.kept, self.opaque = counts
 
     def text(self, text: str) -> str:
         """`text` with every address replaced; the same object if there is none. May raise MaskingError."""
-        if not may_hold(text):
+        if not shows_signs(text) and self.clean_runs.cover(text):
             return text
-        masked, count = self._remembered(text) if len(text) <= _LONGEST_REMEMBERED else self._masked(text)
+        masked, count, kept = self._remembered(text) if len(text) <= _LONGEST_REMEMBERED else self._masked(text)
         self.replaced += count
+        self.kept += kept
         return masked if count else text
 
-    def _masked(self, text: str) -> tuple[str, int]:
-        look = Look(self._replace)
+    def _masked(self, text: str) -> tuple[str, int, int]:
+        """The masked text, how many addresses were replaced, how many kept."""
+        plainly = self._masked_plainly(text)
+        return self._looked_at(text) if plainly is None else plainly
+
+    def _looked_at(self, text: str) -> tuple[str, int, int]:
+        """As `_masked`, through every decoder."""
+        look = Look(self._replace, self._is_kept, self.clean_runs)
         count = 0
         for _ in range(_ROUNDS):
             edits = look.edits(text, 0)
             if not edits:
-                return text, count
+                return text, count, len(look.kept)
             within = [edit for edit in edits if edit.depth <= MAXIMUM_LAYERS and not edit.refused]
             if not within:
                 raise MaskingError(edits[0].refused or _TOO_DEEP)
@@ -59,15 +86,62 @@ class NestedMasker:
             text = apply(text, within)
         raise MaskingError("a text does not settle under masking: it is refused")
 
+    def _masked_plainly(self, text: str) -> tuple[str, int, int] | None:
+        """As `_masked`, for a text that holds nothing but addresses in plain sight; None for others, and for those
+        that do not settle at once."""
+        if not self._is_plain(text):
+            return None
+        kept: set[str] = set()
+        pieces: list[str] = []
+        at = 0
+        for start, end in address.find(text):
+            found = text[start:end]
+            pseudonym = self._replace(found)
+            if pseudonym != found:
+                pieces += (text[at:start], pseudonym)
+                at = end
+            elif self._is_kept(found):
+                kept.add(found)
+        if not pieces:
+            return text, 0, len(kept)
+        pieces.append(text[at:])
+        masked = "".join(pieces)
+        if holds_codecs(masked) or not (_stands_apart(pieces) or self.clean_runs.cover(masked)):
+            return None
+        for start, end in address.find(masked):
+            found = masked[start:end]
+            if self._replace(found) != found:
+                return None
+            if self._is_kept(found):
+                kept.add(found)
+        return masked, len(pieces) // 2, len(kept)
+
+    def _is_plain(self, text: str) -> bool:
+        return not holds_codecs(text) and self.clean_runs.cover(text)
+
     def binary(self, raw: bytes) -> bytes:
         """`raw` with every address replaced; the same object if there is none. May raise MaskingError."""
-        look = Look(self._replace)
+        look = Look(self._replace, self._is_kept)
         for _ in range(_ROUNDS):
             masked = look.binary(raw, 0, None)
             if not masked.count:
+                self.kept += len(look.kept)
+                self.opaque += look.opaque
                 return raw
             if masked.refused or masked.depth > MAXIMUM_LAYERS:
                 raise MaskingError(masked.refused or _TOO_DEEP)
             self.replaced += masked.count
             raw = masked.raw
         raise MaskingError("a binary does not settle under masking: it is refused")
+
+
+def _stands_apart(pieces: list[str]) -> bool:
+    """Whether the pseudonyms, every other piece, add no run of base64 to the text that may be one: each is in lower
+    case, between characters of no run, and too short to be a line of a run that goes on."""
+    for place in range(1, len(pieces), 2):
+        before, pseudonym, after = pieces[place - 1 : place + 2]
+        if not (pseudonym.islower() and _NO_RUN.match(before[-1:]) and _NO_RUN.match(after[:1])):
+            return False
+        if after[:1] in _LINE_ENDS and len(pseudonym.rpartition(".")[2]) >= SHORTEST_LINE:
+            return False
+    return True

@@ -17,6 +17,7 @@ from downstage.masking.keys import KeyedHash, MaskKey
 LENGTH = 32
 _BODY = 24
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz"
+_PAIRS = [low + high for high in _ALPHABET for low in _ALPHABET]
 _REMEMBERED = 65536
 _LONGEST_REMEMBERED = 320
 
@@ -65,9 +66,10 @@ def _encode(value: str) -> bytes:
 
 
 def _letters(digest: bytes, count: int) -> str:
+    """`count` letters, an even number: the digits of the digest's first 24 bytes in base 26, the lowest first."""
     number = int.from_bytes(digest[:24], "big")
-    letters = []
-    for _ in range(count):
-        number, place = divmod(number, 26)
-        letters.append(_ALPHABET[place])
-    return "".join(letters)
+    pairs = []
+    for _ in range(count // 2):
+        number, place = divmod(number, len(_PAIRS))
+        pairs.append(_PAIRS[place])
+    return "".join(pairs)

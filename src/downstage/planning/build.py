@@ -11,6 +11,7 @@ from pathlib import Path
 
 from downstage.config import schema
 from downstage.config.checks import canonical, nearest
+from downstage.config.masking_files import MaskingFiles, read_masking_files
 from downstage.domain.environment import Environment
 from downstage.domain.plan import (
     BucketPair,
@@ -28,6 +29,7 @@ from downstage.domain.plan import (
     Wipe,
 )
 from downstage.domain.refs import SourceBucket, SourceDomain, SourceTable, TargetBucket, TargetDomain, TargetTable
+from downstage.domain.table_schema import ParityTerms, Units
 from downstage.errors import ConfigError
 
 ENGINES = ("local", "serial")
@@ -42,12 +44,14 @@ def build_plan(
     workers: int | None = None,
     segments: int | None = None,
     skip: Collection[str] = (),
+    files: MaskingFiles | None = None,
 ) -> RefreshPlan:
     """The plan for refreshing `environment`.
 
     `base` is the directory of the configuration file (`LoadedConfig.base`): a `file:` key and credentials files are
     resolved against it. `engine`, `workers` and `segments` replace the configured ones. `skip` holds the steps that
-    will not run: a deployer that this version lacks is an error unless "deploy" is among them.
+    will not run: a deployer that this version lacks is an error unless "deploy" is among them. `files` is what
+    `LoadedConfig.masking_files` holds; without it the policy and the lock are read from `base`, never left out.
 
     Raises `ConfigError` for an unknown environment (naming the nearest), one that has no `refresh`, an unknown engine
     or deployer.
@@ -66,19 +70,13 @@ def build_plan(
     return RefreshPlan(
         source=source,
         target=target,
-        masking=_masking(config.masking, environment, base),
+        masking=_masking(config.masking, environment, base, files or read_masking_files(config, base)),
         engine=_engine(config.engine, engine, workers, segments),
         flags=tuple(_flag(flag, target) for flag in refresh.flags),
         wipe=None if refresh.wipe is None else Wipe(refresh.wipe.tables, refresh.wipe.domains),
         deploy=None if refresh.deploy is None else Deploy(refresh.deploy.kind, refresh.deploy.options),
         streams=_streams(refresh.streams, target),
-        tables=tuple(
-            TablePair(
-                SourceTable(source.account, source.region, table.source),
-                TargetTable(target.account, target.region, table.target),
-            )
-            for table in refresh.tables
-        ),
+        tables=_tables(refresh, source, target),
         buckets=tuple(
             BucketPair(
                 SourceBucket(source.account, bucket.source),
@@ -88,6 +86,32 @@ def build_plan(
             for bucket in refresh.buckets
         ),
         search=_search(refresh.search, source, target),
+    )
+
+
+def _tables(refresh: schema.Refresh, source: Environment, target: Environment) -> tuple[TablePair, ...]:
+    parity = refresh.parity
+    for key in parity.kms.values():
+        if key.startswith("arn:") and key.split(":")[4] == source.account != target.account:
+            raise ConfigError(
+                f"parity.kms: the key {key} is of the source's account, which encrypts nothing in the target: "
+                f"name a key of account {target.account}"
+            )
+    return tuple(
+        TablePair(
+            SourceTable(source.account, source.region, table.source),
+            TargetTable(target.account, target.region, table.target),
+            ParityTerms(
+                accept=(*parity.accept, *table.accept),
+                kms=parity.kms,
+                accounts=parity.accounts,
+                functions=parity.functions,
+                warm=None
+                if table.warm_throughput is None
+                else Units(table.warm_throughput.read, table.warm_throughput.write),
+            ),
+        )
+        for table in refresh.tables
     )
 
 
@@ -125,15 +149,22 @@ def _hint(name: str, known: Iterable[str]) -> str:
     return f"did you mean '{close}'?" if close else f"known: {', '.join(names)}"
 
 
-def _masking(masking: schema.Masking, environment: str, base: Path) -> MaskingPlan:
-    kind, _, rest = masking.key.partition(":")
+def _masking(masking: schema.Masking, environment: str, base: Path, files: MaskingFiles) -> MaskingPlan:
     return MaskingPlan(
-        key=f"file:{_absolute(base, rest)}" if kind == "file" else masking.key,
+        key=_key(masking.key, base),
         sink=masking.sink.replace("{env}", environment),
         environment=environment,
-        keep_domains=tuple(dict.fromkeys(canonical(domain) for domain in masking.keep.domains)),
-        keep_addresses=tuple(dict.fromkeys(canonical(address) for address in masking.keep.addresses)),
+        keep_domains=tuple(dict.fromkeys(canonical(domain) for domain in files.keep.domains)),
+        keep_addresses=tuple(dict.fromkeys(canonical(address) for address in files.keep.addresses)),
+        old_keys=tuple(_key(reference, base) for reference in masking.old_keys),
+        policy=files.policy,
+        lock=files.lock,
     )
+
+
+def _key(reference: str, base: Path) -> str:
+    kind, _, rest = reference.partition(":")
+    return f"file:{_absolute(base, rest)}" if kind == "file" else reference
 
 
 def _engine(configured: schema.Engine, name: str | None, workers: int | None, segments: int | None) -> EnginePlan:

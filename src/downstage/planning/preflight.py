@@ -14,7 +14,7 @@ from downstage.domain.environment import Environment
 from downstage.domain.plan import BucketPair, RefreshPlan, TablePair
 from downstage.errors import AwsError, ConfigError, DownstageError, NotFound, Unreachable
 from downstage.planning import guards
-from downstage.ports import Identity, ObjectFacts, ObjectStore, SearchDomains, StreamControl, TableAdmin
+from downstage.ports import Identity, ObjectFacts, ObjectStore, SearchDomains, StreamControl, TableAdmin, TableFacts
 
 
 def find_problems(
@@ -29,10 +29,12 @@ def find_problems(
     source_domains: SearchDomains,
     target_domains: SearchDomains,
     consumers: StreamControl | None,
+    check_masking: Callable[[TableFacts], None],
     steps: Collection[str] | None = None,
 ) -> list[DownstageError]:
     """All problems, worst side first; an empty list means that nothing stands in the way.
 
+    `check_masking` raises ConfigError if the masking policy cannot stand on a source table.
     `steps` are those that will run; None means all of them.
     """
     problems: list[DownstageError] = []
@@ -54,7 +56,7 @@ def find_problems(
     target_there = look(lambda: guards.check_identity(plan.target, target_identity.caller(), environments))
     if source_there:
         for pair in plan.tables:
-            look(partial(_table, source_tables, pair.source.name))
+            look(partial(_source_table, source_tables, pair.source.name, check_masking))
         if plan.search is not None and plan.search.source is not None:
             look(partial(_domain, source_domains, plan.search.source.name, "source", "search.from"))
     if target_there:
@@ -87,6 +89,10 @@ def check_wipe(plan: RefreshPlan, tables: TableAdmin, domains: SearchDomains) ->
 
 def _table(tables: TableAdmin, name: str) -> None:
     tables.facts(name)
+
+
+def _source_table(tables: TableAdmin, name: str, check_masking: Callable[[TableFacts], None]) -> None:
+    check_masking(tables.facts(name))
 
 
 def _domain(domains: SearchDomains, name: str, side: str, setting: str) -> None:

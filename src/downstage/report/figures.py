@@ -27,6 +27,13 @@ def share(part: int, whole: int, noun: str) -> str:
     return f"{'all' if part == whole else f'{part:,} of'} {whole:,} {_plural(noun)}"
 
 
+def percentage(part: int, whole: int) -> str:
+    """`1000, 3412` is `29.3 %`; a part is never rounded up to the whole, and nothing of nothing is all of it."""
+    if part >= whole:
+        return "100 %"
+    return f"{min(100 * part / whole, 99.9):.1f} %"
+
+
 def size(value: int) -> str:
     """Bytes in decimal units, as AWS bills them: `1536000` is `1.5 MB`."""
     amount, unit = float(value), 0

@@ -12,7 +12,7 @@ import jinja2
 
 from downstage.domain.outcome import RefreshOutcome, StepOutcome
 from downstage.report import figures
-from downstage.report.wording import MEANING, limits, proven, why
+from downstage.report.wording import MEANING, kept, limits, proven, why
 
 
 class _Key(NamedTuple):
@@ -34,6 +34,7 @@ def render_html(outcome: RefreshOutcome) -> str:
         objections=[objection.text for objection in outcome.objections[1:]],
         proven=proven(outcome),
         limits=limits(outcome),
+        kept=kept(outcome),
         shares=_shares(outcome.steps),
         when=figures.period(outcome.started, outcome.ended),
         took="" if seconds is None else figures.duration(seconds),

@@ -10,7 +10,14 @@ from dataclasses import asdict
 from importlib import resources
 from typing import Any
 
-from downstage.domain.outcome import BucketOutcome, IndexOutcome, LeakOutcome, RefreshOutcome, TableOutcome
+from downstage.domain.outcome import (
+    BucketOutcome,
+    IndexOutcome,
+    LeakOutcome,
+    MaskingOutcome,
+    RefreshOutcome,
+    TableOutcome,
+)
 from downstage.report.figures import elapsed
 from downstage.report.wording import statements, why
 
@@ -44,7 +51,7 @@ def as_document(outcome: RefreshOutcome) -> dict[str, Any]:
         "buckets": [_bucket(bucket) for bucket in outcome.buckets],
         "search": [_index(index) for index in outcome.search],
         "leaks": _leaks(outcome.leaks),
-        "masking": None if outcome.masking is None else asdict(outcome.masking),
+        "masking": None if outcome.masking is None else _masking(outcome.masking),
         "consumers": outcome.consumers,
         "statements": statements(outcome),
     }
@@ -83,6 +90,11 @@ def _index(index: IndexOutcome) -> dict[str, Any]:
     return {**asdict(index), "proven": index.proven}
 
 
+def _masking(masking: MaskingOutcome) -> dict[str, Any]:
+    return {**asdict(masking), "kept_domains": list(masking.kept_domains)}
+
+
 def _leaks(leaks: LeakOutcome) -> dict[str, Any]:
     places = [{**asdict(place), "layers": list(place.layers)} for place in leaks.places]
-    return {**asdict(leaks), "scanned": leaks.scanned, "places": places}
+    details = [asdict(sample) for sample in leaks.details]
+    return {**asdict(leaks), "scanned": leaks.scanned, "places": places, "details": details}

@@ -7,8 +7,12 @@ the rest. No sentence says that data are anonymous.
 
 from __future__ import annotations
 
-from downstage.domain.outcome import LeakOutcome, RefreshOutcome, Result
-from downstage.report.figures import counted, parsed, period, share
+from collections.abc import Sequence
+
+from downstage.domain.outcome import LeakOutcome, RefreshOutcome, Result, TableOutcome
+from downstage.report.figures import counted, number, parsed, percentage, period, share
+
+_NAMED = 20
 
 MEANING = {
     Result.PROVEN: "Everything that was to be copied is in the target as it was written, and the scan found "
@@ -59,12 +63,17 @@ def proven(outcome: RefreshOutcome) -> list[str]:
             f"The leak scan looked at {_scanned(outcome.leaks)} and found no address that is neither kept by "
             "the policy nor a pseudonym."
         )
+        if outcome.leaks.canaries:
+            sentences.append(
+                f"{counted(outcome.leaks.canaries, 'address')} of the source, known by keyed digests alone, were "
+                "looked for there, and their plain MD5, SHA-1 and SHA-256 too: none was found."
+            )
     return sentences
 
 
 def limits(outcome: RefreshOutcome) -> list[str]:
     """What was left out, what was not looked at, and what stays true of pseudonymised data."""
-    sentences = []
+    sentences: list[str] = []
     starts = [table.read_from for table in outcome.tables if table.read_from]
     ends = [table.read_to for table in outcome.tables if table.read_to]
     if starts and ends:
@@ -83,13 +92,48 @@ def limits(outcome: RefreshOutcome) -> list[str]:
         )
     if outcome.leaks.scanned:
         sentences.append("The leak scan looks for e-mail addresses; it recognises no other personal data.")
+    sentences += [
+        f"Bucket {sample.bucket}: the leak scan looked at metadata and tags of {number(sample.looked)} of "
+        f"{counted(sample.objects, 'object')} ({percentage(sample.looked, sample.objects)})."
+        for sample in outcome.leaks.details
+    ]
+    sentences += _notes(outcome.tables)
     if outcome.masking and (outcome.masking.keep_domains or outcome.masking.keep_addresses):
-        sentences.append(
-            f"The policy keeps {counted(outcome.masking.keep_domains, 'domain')} and "
-            f"{counted(outcome.masking.keep_addresses, 'single address')} as they are."
-        )
-    sentences.append("Pseudonymised data stay personal data: whoever holds the key can re-identify.")
+        sentences.append(kept(outcome))
+    sentences.append(
+        "The data are pseudonymised, not anonymous: they stay personal data, for whoever holds the key can re-identify."
+    )
     return sentences
+
+
+def kept(outcome: RefreshOutcome) -> str:
+    """What the keep lists are and what they did: kept domains by name, kept addresses by their number."""
+    masking = outcome.masking
+    if masking is None:
+        return ""
+    names = list(masking.kept_domains[:_NAMED])
+    if names and len(masking.kept_domains) > _NAMED:
+        names.append("…")
+    domains = counted(masking.keep_domains, "domain") + (f" ({', '.join(names)})" if names else "")
+    left = counted(sum(table.kept for table in outcome.tables), "address")
+    return f"Kept: {domains}, {counted(masking.keep_addresses, 'address')}; {left} in the data were kept by them."
+
+
+def _notes(tables: Sequence[TableOutcome]) -> list[str]:
+    """What the masking could not know, or could not look into."""
+    notes = []
+    opaque, unknown = (sum(table.opaque for table in tables), sum(table.unknown for table in tables))
+    if opaque:
+        notes.append(
+            f"{counted(opaque, 'binary value')} could not be looked into and passed as they are: no address shows in "
+            "them."
+        )
+    if unknown:
+        notes.append(
+            f"{counted(unknown, 'value')} stood at paths or had types that masking.lock does not know: run "
+            "'downstage discover' and look at what is new."
+        )
+    return notes
 
 
 def _scanned(leaks: LeakOutcome) -> str:
@@ -99,6 +143,8 @@ def _scanned(leaks: LeakOutcome) -> str:
         (leaks.scanned_documents, "search document"),
     )
     said = [counted(count, noun) for count, noun in parts if count]
+    if leaks.scanned_documents and leaks.scanned_indexes:
+        said[-1] += f" of {counted(leaks.scanned_indexes, 'search index')}"
     return said[0] if len(said) == 1 else f"{', '.join(said[:-1])} and {said[-1]}"
 
 

@@ -7,14 +7,15 @@ from collections.abc import Iterator, Sequence
 
 from downstage.domain.refs import SourceBucket, TargetBucket
 from downstage.errors import AwsError, NotFound
-from downstage.ports import ObjectFacts
+from downstage.ports import ObjectDetails, ObjectFacts
 
 
 class MemoryBuckets:
-    """Implements `ports.ObjectStore`. `buckets` is objects by key, by bucket name."""
+    """Implements `ports.ObjectStore`. `buckets` is objects by key, by bucket name; `hung` is details by both."""
 
     def __init__(self, writes: list[str]) -> None:
         self.buckets: dict[str, dict[str, ObjectFacts]] = {}
+        self.hung: dict[tuple[str, str], ObjectDetails] = {}
         self._writes = writes
         self._now = 1_700_000_000.0
 
@@ -42,6 +43,13 @@ class MemoryBuckets:
             raise AwsError(f"an object of bucket {source.name} changed", "PreconditionFailed")
         self._now += 1
         self.buckets[target.name][item.key] = ObjectFacts(item.key, found.etag, found.size, self._now)
+        self.hung[target.name, item.key] = self.hung.get((source.name, item.key), ObjectDetails({}, {}))
+
+    def details(self, target: TargetBucket, key: str) -> ObjectDetails | None:
+        """Metadata and tags of one object; None if it is not there."""
+        if key not in self.buckets.get(target.name, {}):
+            return None
+        return self.hung.get((target.name, key), ObjectDetails({}, {}))
 
     def delete(self, target: TargetBucket, keys: Sequence[str]) -> None:
         """Deletes up to 1,000 objects."""

@@ -51,6 +51,7 @@ class JournalContract:
             lambda: journal.save_checkpoint("run-1", 1, "copy/t", Checkpoint(0, 1)),
             lambda: journal.quarantine("run-1", 1, "copy/t", "abc", "reason"),
             lambda: journal.add_finding("run-1", 1, "verify/t", {"where": "t"}),
+            lambda: journal.save_canaries("run-1", 1, "copy/t", 0, ["ab"]),
         ]
         for write in old:
             with pytest.raises(RunConflict):
@@ -60,6 +61,7 @@ class JournalContract:
         assert not journal.checkpoints("run-1", "copy/t")
         assert not journal.quarantined("run-1", "copy/t")
         assert not journal.findings("run-1")
+        assert not journal.canaries("run-1")
         journal.save_step("run-1", 2, StepRecord("copy", "done", 1.0, ""))
         assert len(journal.steps("run-1")) == 1
 
@@ -122,6 +124,16 @@ class JournalContract:
         journal.quarantine("run-1", 1, "copy/u", "aa", "empty key")
         assert list(journal.quarantined("run-1", "copy/t")) == [("aa", "empty key"), ("bb", "too large")]
         assert list(journal.findings("run-1")) == [{"where": "t", "layers": ["base64", "json"]}]
+
+    def test_canaries_of_a_segment_replace_its_last_ones(self, journal: Journal) -> None:
+        journal.create_run(RUN)
+        journal.save_canaries("run-1", 1, "copy/t", 0, ["aa", "bb"])
+        journal.save_canaries("run-1", 1, "copy/t", 1, ["cc"])
+        journal.save_canaries("run-1", 1, "copy/u", 0, [])
+        journal.save_canaries("run-1", 1, "copy/t", 0, ["bb", "dd"])
+        found = {place: list(canaries) for place, canaries in journal.canaries("run-1").items()}
+        assert found == {("copy/t", 0): ["bb", "dd"], ("copy/t", 1): ["cc"], ("copy/u", 0): []}
+        assert not journal.canaries("run-2")
 
     def test_threads_share_it(self, journal: Journal) -> None:
         journal.create_run(RUN)

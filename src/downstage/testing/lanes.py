@@ -11,8 +11,10 @@ import orjson
 from downstage.copying.segment import CopyTask, Mask, copy_segment
 from downstage.domain.plan import SearchPlan
 from downstage.ports import Checkpoint, Item, ItemReader, ItemWriter, Journal, Lane, RunRecord, Sealer
+from downstage.verify.canaries import CanaryKey, Exempt
 from downstage.verify.compare import IndexExpectations, verify_segment
 from downstage.verify.leaks import LeakScanner
+from downstage.workflow.canaries import CanaryKeeper, probe_for
 from downstage.workflow.findings import record_leak
 from downstage.workflow.parts import TableWork
 
@@ -32,6 +34,8 @@ class MemoryLanes:
         scanner: LeakScanner,
         search: SearchPlan | None,
         fingerprint: Callable[[str], str],
+        canary_key: CanaryKey,
+        exempt: Exempt,
     ) -> None:
         self._source_reader = source_reader
         self._target_reader = target_reader
@@ -42,6 +46,8 @@ class MemoryLanes:
         self._scanner = scanner
         self._expectations = IndexExpectations(search.document_id, search.expectations) if search else None
         self._fingerprint = fingerprint
+        self._canary_key = canary_key
+        self._exempt = exempt
 
     def copy(self, run: RunRecord, tables: Sequence[TableWork]) -> Callable[[Lane], None]:
         """The function that copies one lane."""
@@ -70,11 +76,21 @@ class MemoryLanes:
                     sealer=self._sealer,
                     save=partial(self._journal.save_checkpoint, run.run_id, run.epoch, lane.task),
                     quarantine=quarantine,
+                    canaries=CanaryKeeper(
+                        self._journal,
+                        run.run_id,
+                        run.epoch,
+                        lane.task,
+                        segment,
+                        key=self._canary_key,
+                        exempt=self._exempt,
+                    ),
                 )
             )
 
     def _verify_lane(self, run: RunRecord, tables: dict[str, TableWork], lane: Lane) -> None:
         work = tables[lane.task]
+        probe = probe_for(self._journal, run, self._canary_key)
         for segment in lane.segments:
             asyncio.run(
                 verify_segment(
@@ -87,6 +103,7 @@ class MemoryLanes:
                     sealer=self._sealer,
                     save=partial(self._journal.save_checkpoint, run.run_id, run.epoch, lane.task),
                     leak=partial(record_leak, self._journal, run.run_id, run.epoch, lane.task),
+                    probe=probe,
                 )
             )
 

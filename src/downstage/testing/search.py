@@ -6,13 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from downstage.errors import NotFound
+from downstage.ports import Document
 
 
 class MemoryIndex:
-    """Implements `ports.SearchIndex`: one domain's data. `data` is documents by id, by index."""
+    """Implements `ports.SearchIndex`: one domain's data. `data` is documents by id, by index; `routing` by id."""
 
     def __init__(self, domain: str, writes: list[str]) -> None:
         self.data: dict[str, dict[str, Mapping[str, Any]]] = {}
+        self.routing: dict[str, str] = {}
         self._domain = domain
         self._writes = writes
 
@@ -28,9 +30,10 @@ class MemoryIndex:
         """Documents in the index; 0 if there is none."""
         return len(self.data.get(index, {}))
 
-    def documents(self, index: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """(id, document) of each."""
-        yield from list(self.data.get(index, {}).items())
+    def documents(self, index: str) -> Iterator[Document]:
+        """Every document."""
+        for document_id, source in list(self.data.get(index, {}).items()):
+            yield Document(document_id, source, self.routing.get(document_id))
 
     def definition(self, index: str) -> Mapping[str, Any]:
         """What `create` takes."""

@@ -41,6 +41,7 @@ from downstage.testing.search import MemoryDomains
 from downstage.testing.simple import FixedIdentity, InOrder, JumpingClock, MemoryFlags, Recorder
 from downstage.testing.streams import MemoryConsumers
 from downstage.testing.tables import MemoryReader, MemoryTables, MemoryWriter
+from downstage.verify.canaries import CanaryKey, Exempt
 from downstage.verify.leaks import LeakScanner
 from downstage.workflow.outcome import outcome_of
 from downstage.workflow.parts import Parts
@@ -191,6 +192,7 @@ class World:
         scanner = LeakScanner(allowed=pseudonyms.allowed, fingerprint=pseudonyms.fingerprint)
         journal = port(self.journal)
         sealer = KeySealer(self.key)
+        canary_key = CanaryKey(self.key.derive(CanaryKey.label(plan.masking.environment)))
         lanes = MemoryLanes(
             source_reader=lambda name: port(MemoryReader(self.source_tables[name], self.page_size)),
             target_reader=lambda name: port(MemoryReader(self.target_tables[name], self.page_size)),
@@ -201,6 +203,8 @@ class World:
             scanner=scanner,
             search=plan.search,
             fingerprint=pseudonyms.fingerprint,
+            canary_key=canary_key,
+            exempt=Exempt.of(plan.masking),
         )
         return Parts(
             plan=plan,
@@ -214,6 +218,7 @@ class World:
             sealer=sealer,
             scanner=scanner,
             mask_fingerprint=fingerprint(plan.masking, self.key),
+            check_masking=lambda _facts: None,
             source_identity=port(self.source_identity),
             target_identity=port(self.target_identity),
             source_tables=port(self.source_tables),
@@ -225,6 +230,7 @@ class World:
             consumers=port(self.consumers) if plan.streams is not None else None,
             deployer=port(self.deployer) if plan.deploy is not None else None,
             redact=lambda key: "…",
+            canary_key=canary_key,
         )
 
 

@@ -213,8 +213,10 @@ def _ends(text: str, start: int, end: int) -> tuple[tuple[int, ...], int]:
 
 
 def _allowed_span(text: str, at: int, candidate: _Candidate, allowed: Callable[[str], bool]) -> tuple[int, int] | None:
+    """The shortest allowed reading: what stands before it may still hide something from whoever undoes escapes."""
+    starts = candidate.starts if len(candidate.starts) == 1 else sorted(candidate.starts, reverse=True)
     for end in candidate.ends:
-        for start in candidate.starts:
+        for start in starts:
             if allowed(text[start:end]):
                 return start, end
         if candidate.quoted and allowed(candidate.quoted + text[at:end]):

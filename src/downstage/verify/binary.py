@@ -10,11 +10,16 @@ from __future__ import annotations
 
 import binascii
 import re
+import unicodedata
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+import zstandard
+
+from downstage.verify.cut import Cuts
 from downstage.verify.domains import looks_real
 
 Payload = bytes | tuple[str, str]
@@ -31,6 +36,10 @@ _GLANCE = 64  # bytes that show that a stream inflates
 _MAX_MEMBERS = 64
 
 _GZIP = b"\x1f\x8b\x08"
+_ZSTD = b"\x28\xb5\x2f\xfd"
+_ZSTD_SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
+_ZSTD_WINDOW = 1 << 27  # as much as the zstd program itself takes without being told
+_SLICE = 64  # bytes; they can hold 2 MB
 _BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _TEXT_START = re.compile(
@@ -46,6 +55,9 @@ _OPAQUE_LOCAL = re.compile(rb"[A-Za-z0-9._%+\-]{2,64}")
 _WIDE = re.compile(rb"(?:[\x20-\x7e]\x00){6,}|(?:\x00[\x20-\x7e]){6,}")
 
 _SHORT = 20
+_ENOUGH = 4096
+_HALF_OF_UNICODE = {"CJK", "HANGUL"}  # of its first 65,536 places; no language mixes them freely
+_EAST_ASIAN = frozenset(("CJK", "HIRAGANA", "KATAKANA", "FULLWIDTH", "IDEOGRAPHIC", "HALFWIDTH", "BOPOMOFO"))
 _DOTTED = re.compile(r"[\w.+'\-]@(?:[\w\-]+\.)+(?:[a-z]{2,24}|[A-Z]{2,24}|xn--[a-z0-9\-]+)(?![\w\-])|@\[|[＠﹫]")
 _LOWER = re.compile(r"[a-z@.\-_]{9,}")
 _PLAIN = re.compile(r'[A-Za-z0-9@.\-_+" ]{14,}')
@@ -53,7 +65,7 @@ _PLAIN = re.compile(r'[A-Za-z0-9@.\-_+" ]{14,}')
 
 @dataclass(frozen=True, slots=True)
 class Inflated:
-    """One stream undone. `layer` is gzip, zlib or deflate; `exceeded`: it holds more than the limit
+    """One stream undone. `layer` is gzip, zlib, zstd or deflate; `exceeded`: it holds more than the limit
     allowed."""
 
     layer: str
@@ -71,6 +83,30 @@ def is_chance(text: str) -> bool:
     if len(text) >= _SHORT:
         return False
     return not (_DOTTED.search(text) or _LOWER.fullmatch(text) or _PLAIN.fullmatch(text))
+
+
+def is_dotted(address: str) -> bool:
+    """Whether an address has a host of at least two labels, the last in ASCII or its full-width twin."""
+    return _DOTTED.search(unicodedata.normalize("NFKC", address)) is not None
+
+
+def is_orderly(text: str) -> bool:
+    """Whether the letters of a text are of one or two scripts, as those of any language are.
+
+    Two bytes in noise make a byte order mark, two more a full-width `@`, and most of what stands round it is a letter
+    of some script or other.
+    """
+    letters = [symbol for symbol in text[:_ENOUGH] if symbol > "\x7f" and symbol not in "＠﹫\ufeff\ufffd"]
+    scripts = Counter(map(_script, letters)).most_common(2)
+    if {script for script, _ in scripts} == _HALF_OF_UNICODE:
+        scripts = scripts[:1]
+    return len(letters) < 2 or sum(count for _, count in scripts) * 20 >= len(letters) * 19
+
+
+def _script(symbol: str) -> str:
+    """The script of a character, roughly; each that is assigned to none is one of its own."""
+    words = unicodedata.name(symbol, "").partition(" ")[0]
+    return "CJK" if words in _EAST_ASIAN else words or symbol
 
 
 def readable(data: bytes) -> tuple[str, str] | None:
@@ -114,11 +150,12 @@ def _latin(data: bytes) -> tuple[str, str] | None:
     return "", data.decode("latin-1")
 
 
-def base64_payloads(text: str) -> Iterator[Payload]:
+def base64_payloads(text: str, settled: Sequence[tuple[int, int]] | None = None) -> Iterator[Payload]:
     """What the base64 tokens in `text` hold, in both alphabets, padded or not.
 
     A token wrapped over lines is read as one, and line by line only if that gives nothing. As `-`, `_` and
-    `/` also separate, a token that is no text as a whole is tried in parts too.
+    `/` also separate, a token that is no text as a whole is tried in parts too. If `settled` is given, the caller
+    undoes the escapes of `text` but for those spans: a token that an escape cuts in two is then left to that.
     """
     if "\n" in text:
         lines: list[str] = []
@@ -129,18 +166,26 @@ def base64_payloads(text: str) -> Iterator[Payload]:
                 yield payload
                 lines.append(text[position : wrapped.start()])
                 position = wrapped.end()
-        text = "\n".join([*lines, text[position:]])
+        if lines:
+            text, settled = "\n".join([*lines, text[position:]]), None
+    cuts = None if settled is None else Cuts(text, settled, lambda token: _payload(token) is not None)
     seen: set[str] = set()
-    for padded in TOKEN.findall(text):
-        token = padded.rstrip("=")
+    for found in TOKEN.finditer(text):
+        token = found.group().rstrip("=")
         if token in seen or token.lower() == token:
             continue  # no address survives base64 without a capital letter: `@` alone makes one
-        seen.add(token)
         payload = _payload(token)
-        if payload is not None:
-            yield payload
-        elif not token.isalnum() or len(token) >= _MIN_LATIN:
-            yield from _partial_payloads(token)
+        payloads: Iterable[Payload] = () if payload is None else (payload,)
+        if payload is None and (not token.isalnum() or len(token) >= _MIN_LATIN):
+            payloads = _partial_payloads(token)
+        piece: bool | None = None if cuts else False
+        for part in payloads:
+            if piece is None and cuts:
+                piece = cuts.is_piece(found.start(), token)
+            if not piece:
+                yield part
+        if not piece:
+            seen.add(token)
 
 
 def _partial_payloads(token: str) -> Iterator[Payload]:
@@ -202,10 +247,14 @@ def unbase64(token: str) -> bytes | None:
 
 
 def may_inflate(data: bytes) -> bool:
-    """Whether `data` begins as gzip, zlib or (at 24 bytes or more) raw deflate may begin."""
+    """Whether `data` begins as gzip, zlib, zstd or (at 24 bytes or more) raw deflate may begin."""
     if len(data) < 8:
         return False
-    return data[:3] == _GZIP or _is_zlib(data) or (_may_deflate(data) and readable(data) is None)
+    return data[:3] == _GZIP or _is_zstd(data) or _is_zlib(data) or (_may_deflate(data) and readable(data) is None)
+
+
+def _is_zstd(data: bytes) -> bool:
+    return data[:4] == _ZSTD or _ZSTD_SKIPPABLE.match(data) is not None
 
 
 def _is_zlib(data: bytes) -> bool:
@@ -224,6 +273,8 @@ def inflate(data: bytes, limit: int) -> Inflated | None:
     """
     if data[:3] == _GZIP:
         return _members(data, limit)
+    if _is_zstd(data):
+        return _frames(data, limit)
     if len(data) >= 8 and _is_zlib(data):
         whole = _stream(data, 15, limit)
         if whole is not None:
@@ -260,6 +311,55 @@ def _members(data: bytes, limit: int) -> Inflated | None:
         if len(content) > limit:
             break
     return Inflated("gzip", bytes(content), exceeded=True)
+
+
+def _frames(data: bytes, limit: int) -> Inflated | None:
+    """All frames of a zstd file, as far as they can be read; None if nothing can.
+
+    A frame that needs a dictionary, or a larger window than anybody takes by default, cannot be proven clean: it
+    counts as one that holds too much.
+    """
+    content = bytearray()
+    rest = data
+    for _ in range(_MAX_MEMBERS):
+        if not _is_zstd(rest):
+            return Inflated("zstd", bytes(content), exceeded=False) if content else None
+        if _is_out_of_reach(rest):
+            break
+        frame, following = (
+            _frame(rest, limit - len(content), _SLICE) or _frame(rest, limit - len(content), 1) or (b"", b"")
+        )
+        content += frame
+        rest = following
+        if len(content) > limit:
+            break
+    return Inflated("zstd", bytes(content), exceeded=True)
+
+
+def _frame(data: bytes, limit: int, size: int) -> tuple[bytes, bytes] | None:
+    """(content, what follows) of one frame, fed in slices, since a few bytes may hold very much; a frame that breaks
+    off or breaks has what came before. None if it breaks and smaller slices might show more."""
+    content = bytearray()
+    stream = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj()
+    for start in range(0, len(data), size):
+        try:
+            content += stream.decompress(data[start : start + size])
+        except zstandard.ZstdError:
+            return (bytes(content), b"") if size == 1 else None
+        if stream.eof:
+            return bytes(content), stream.unused_data + data[start + size :]
+        if len(content) > limit:
+            break
+    return bytes(content), b""
+
+
+def _is_out_of_reach(data: bytes) -> bool:
+    """Whether a sound frame begins here that yet cannot be read."""
+    try:
+        header = zstandard.get_frame_parameters(data)
+    except zstandard.ZstdError:
+        return False
+    return bool(header.dict_id) or header.window_size > _ZSTD_WINDOW
 
 
 def opaque_addresses(data: bytes, *, wide: bool = True) -> Iterator[str]:

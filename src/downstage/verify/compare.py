@@ -20,6 +20,7 @@ from downstage.domain.plan import IndexExpectation
 from downstage.errors import ConfigError
 from downstage.ports import Checkpoint, Item, ItemReader, Sealer
 from downstage.proof import digest
+from downstage.verify.canaries import CanaryProbe, is_canary, together
 from downstage.verify.leaks import LeakScanner
 
 ID_MODULUS = 1 << 62
@@ -75,23 +76,27 @@ async def verify_segment(
     sealer: Sealer,
     save: Callable[[Checkpoint], None],
     leak: Callable[[LeakPlace], None],
+    probe: CanaryProbe | None = None,
 ) -> Checkpoint:
     """Reads what is left of the segment; returns its last checkpoint, which is `done`.
 
-    Counters: `items`, `leaks`, and for each index `expected:INDEX` and `ids:INDEX` (a sum mod `ID_MODULUS`).
+    Counters: `items`, `leaks`, `canaries` (the leaks that `probe` found), and for each index `expected:INDEX` and
+    `ids:INDEX` (a sum mod `ID_MODULUS`).
     """
     if checkpoint.done:
         return checkpoint
     where = f"{context}/{checkpoint.segment}/{checkpoint.total_segments}"
-    counters = {"items": 0, "leaks": 0} | dict(checkpoint.counters)
+    probe = probe or CanaryProbe()
+    counters = {"items": 0, "leaks": 0, "canaries": 0} | dict(checkpoint.counters)
     total = checkpoint.digest
     cursor = orjson.loads(sealer.open(checkpoint.cursor, where)) if checkpoint.cursor else None
     async with aclosing(reader.pages(checkpoint.segment, checkpoint.total_segments, cursor)) as pages:
         async for page in pages:
             for item in page.items:
                 total = digest.add(total, digest.item_digest(item))
-                for finding in scanner.scan_item(item):
+                for finding in together(scanner.scan_item(item), probe.scan_item(item)):
                     counters["leaks"] += 1
+                    counters["canaries"] += is_canary(finding)
                     leak(LeakPlace(table, finding.path, finding.layers, finding.fingerprint))
                 if expectations is not None:
                     for index, document_id in expectations.of(item):

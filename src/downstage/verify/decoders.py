@@ -156,6 +156,21 @@ DECODERS: Final[tuple[tuple[str, Callable[[str], str], str], ...]] = (
 """(layer, decoder, what a text must hold for it to be worth a try)."""
 
 
+_PEELINGS: Final = 4
+
+
+def peeled(text: str) -> str:
+    """`text` with the escapes upon escapes undone, a few times over."""
+    for _ in range(_PEELINGS):
+        before = text
+        for _layer, decode, sign in DECODERS:
+            if sign in text:
+                text = decode(text)
+        if text == before:
+            break
+    return text
+
+
 def json_tree(text: str) -> Any | None:
     """The value of a text that is JSON, else None. Objects are `Pairs`; numbers are None.
 

@@ -13,20 +13,29 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from downstage.verify.addresses import AT, read
-from downstage.verify.binary import base64_payloads, inflate, is_chance, opaque_addresses, readable
-from downstage.verify.decoders import DECODERS, Pairs, joined_surrogates, json_tree
+from downstage.verify.binary import (
+    base64_payloads,
+    inflate,
+    is_chance,
+    is_dotted,
+    is_orderly,
+    opaque_addresses,
+    readable,
+)
+from downstage.verify.decoders import DECODERS, Pairs, joined_surrogates, json_tree, peeled
 
 TOTAL_FACTOR = 4  # all that is decoded for one item, in multiples of the limit for one stream
 
 _MAX_ADDRESS = 320
-_PEELINGS = 4
+_MORE_JSON = 4  # layers of JSON that are looked through below the last layer
 _SIGNS = re.compile(r"[@＠﹫%&=\\\x00]")
+_ESCAPE_SIGNS = re.compile(r"[%&=\\\x00]")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
@@ -91,13 +100,14 @@ def joined(path: str, segment: str) -> str:
 @dataclass(frozen=True, slots=True)
 class _Look:
     """Something to look at: a text, or bytes. `token`: it came out of base64, so noise is likely. `short`: it
-    is so short besides that an address in it may be chance."""
+    is so short besides that an address in it may be chance. `noise`: it is UTF-16 that no language is."""
 
     content: str | bytes
     path: str
     layers: tuple[str, ...]
     token: bool = False
     short: bool = False
+    noise: bool = False
 
 
 class Search:
@@ -151,8 +161,17 @@ class Search:
         return list(findings.values())
 
     def _is_ours(self, text: str) -> bool:
-        """Whether `text` is nothing but one allowed address: the usual field, and the quick way out."""
-        return len(text) <= _MAX_ADDRESS and "@" in text and self._allowed(text)
+        """Whether `text` is nothing but one allowed address: the usual field, and the quick way out.
+
+        `allowed` may overlook what stands before a pseudonym, so nothing there may be an encoding.
+        """
+        return (
+            len(text) <= _MAX_ADDRESS
+            and "@" in text
+            and _ESCAPE_SIGNS.search(text) is None
+            and self._allowed(text)
+            and (text.islower() or next(base64_payloads(text), None) is None)
+        )
 
     @staticmethod
     def _report(findings: dict[tuple[str, str], Finding], look: _Look, limit: str, fingerprint: str = "") -> None:
@@ -179,7 +198,7 @@ class Search:
         if not layer:
             return self._text(look, text)
         # a byte order mark may stand before anything: look at the bytes as well
-        below = _Look(text, look.path, (*look.layers, layer), look.token, look.short)
+        below = _Look(text, look.path, (*look.layers, layer), look.token, look.short, noise=not is_orderly(text))
         return ([] if look.token else self._opaque(data, wide=False)), iter([below])
 
     def _opaque(self, data: bytes, *, wide: bool = True) -> list[str]:
@@ -196,7 +215,9 @@ class Search:
         if AT.search(text) is None or (look.short and is_chance(text)):
             return [], self._decoded(look, text, text)
         reading = read(text, self._allowed, defer=True)
-        return reading.addresses, self._decoded(look, text, reading.unsettled(text))
+        if look.noise:
+            return [address for address in reading.addresses if is_dotted(address)], self._decoded(look, text, text)
+        return reading.addresses, self._decoded(look, text, reading.unsettled(text), reading.settled)
 
     def _json(self, look: _Look, tree: Any) -> Iterator[_Look]:
         layers = (*look.layers, "json")
@@ -204,7 +225,9 @@ class Search:
             if may_hide(text) and not self._is_ours(text):
                 yield _Look(text, path, layers, look.token, look.short)
 
-    def _decoded(self, look: _Look, text: str, unsettled: str) -> Iterator[_Look]:
+    def _decoded(
+        self, look: _Look, text: str, unsettled: str, settled: Sequence[tuple[int, int]] = ()
+    ) -> Iterator[_Look]:
         """What each decoder makes of `text`; escapes are undone only where the reading left something
         open."""
         for layer, decode, sign in DECODERS:
@@ -214,7 +237,8 @@ class Search:
                     yield _Look(plain, look.path, (*look.layers, layer), look.token, look.short)
         if "\x00" in unsettled:
             yield _Look(unsettled.replace("\x00", ""), look.path, (*look.layers, "utf-16"), look.token, look.short)
-        for payload in base64_payloads(text):
+        last = len(look.layers) > self._max_layers  # nothing is undone any more, so nothing is left to it
+        for payload in base64_payloads(text, None if last else settled):
             layers = (*look.layers, "base64")
             if isinstance(payload, bytes):
                 yield _Look(payload, look.path, layers, token=True, short=len(payload) < 20)
@@ -223,33 +247,27 @@ class Search:
             if may_hide(plain):
                 if layer:
                     layers = (*layers, layer)
-                yield _Look(plain, look.path, layers, token=True, short=len(plain) < 20)
+                size = 2 * len(plain) if layer else len(plain)
+                noise = bool(layer) and not is_orderly(plain)
+                yield _Look(plain, look.path, layers, token=True, short=size < 20, noise=noise)
 
-    def _goes_on(self, look: _Look, budget: Budget) -> bool:
+    def _goes_on(self, look: _Look, budget: Budget, more_json: int = _MORE_JSON) -> bool:
         """Whether something below the last layer may still be hidden: an address, or one more real
         encoding."""
         addresses, below = self._one(look, budget)
         if addresses:
             return True
         for lower in below:
-            if lower.layers[-1] not in _ESCAPES:
+            layer = lower.layers[-1]
+            if layer == "json" and more_json:
+                if self._goes_on(lower, budget, more_json - 1):
+                    return True
+            elif layer not in _ESCAPES:
                 if not (lower.short and isinstance(lower.content, str)):
                     return True
-            elif isinstance(lower.content, str) and read(_peeled(lower.content), self._allowed, defer=False).addresses:
+            elif isinstance(lower.content, str) and read(peeled(lower.content), self._allowed, defer=False).addresses:
                 return True
         return False
-
-
-def _peeled(text: str) -> str:
-    """`text` with the escapes upon escapes undone, a few times over."""
-    for _ in range(_PEELINGS):
-        before = text
-        for _layer, decode, sign in DECODERS:
-            if sign in text:
-                text = decode(text)
-        if text == before:
-            break
-    return text
 
 
 _ESCAPES = frozenset(layer for layer, _, _ in DECODERS)

@@ -9,6 +9,9 @@ without names that are not plain identifiers, keyed fingerprints instead of valu
     layers      one value under all its encodings
     addresses   an address in a text                decoders   escapes and JSON
     binary      base64, compression, opaque bytes   domains    hosts that look real
+    cut         base64 that an escape cuts in two
+
+Beside it, and sharing nothing with it, `canaries` looks for addresses that are known to have stood in the source.
 """
 
 from __future__ import annotations

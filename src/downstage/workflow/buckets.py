@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
 from downstage.domain.events import ObjectSynced, Progress
-from downstage.domain.outcome import LeakPlace
 from downstage.domain.plan import BucketPair
+from downstage.domain.refs import TargetBucket
 from downstage.errors import GuardRefused, LeakFound, VerificationFailed
 from downstage.planning import guards
 from downstage.planning.preflight import source_objects
 from downstage.ports import Checkpoint, ObjectFacts
 from downstage.syncing.bucket import compare_bucket, sync_bucket
 from downstage.syncing.merge import Action
-from downstage.workflow.findings import record_leak
+from downstage.verify.sampling import LowestHashes
+from downstage.workflow.findings import LeakLook, leak_look
 from downstage.workflow.parts import Parts, Step
 
+SAMPLED_OBJECTS = 1000
+"""Of so many objects a bucket, metadata and tags are looked at: two requests each."""
+
 _TELL = 1000
+_READERS = 16
 
 
 def sync(parts: Parts, step: Step) -> str:
@@ -36,38 +46,78 @@ def sync(parts: Parts, step: Step) -> str:
 
 
 def verify_buckets(parts: Parts, step: Step) -> str:
-    """Compares fresh listings of both sides and looks for addresses in the target's keys."""
+    """Compares fresh listings of both sides and looks for addresses in the target's keys, metadata and tags."""
     step.intent(lambda: {"buckets": [pair.target.name for pair in parts.plan.buckets]})
     differing = []
-    leaks = keys = 0
-    results = {}
+    results: dict[str, dict[str, int]] = {}
+    look = leak_look(parts)
     for pair in parts.plan.buckets:
-        seen = 0
-
-        def look(entry: ObjectFacts, pair: BucketPair = pair) -> None:
-            nonlocal leaks, seen
-            seen += 1
-            if seen % _TELL == 0:
-                parts.emit(Progress("verify-buckets", pair.target.name, seen, None, "objects"))
-            for finding in parts.scanner.scan_text(entry.key, "key"):
-                leaks += 1
-                place = LeakPlace(pair.target.name, finding.path, finding.layers, finding.fingerprint)
-                record_leak(parts.journal, parts.run.run_id, parts.run.epoch, f"verify/{pair.target.name}", place)
-
-        _, left = compare_bucket(pair, parts.store, look)
-        keys += seen
-        results[pair.target.name] = {"differing": left, "keys": seen}
+        keys = _Keys(parts, pair.target, look)
+        _, left = compare_bucket(pair, parts.store, keys.look)
+        results[pair.target.name] = {"differing": left, "keys": keys.seen, "sampled": keys.scan_details()}
         if left:
             differing.append(pair.target.name)
-    step.result(buckets=results, leaks=leaks, keys=keys)
-    if leaks:
-        raise LeakFound(f"{leaks:,} object keys of the target buckets hold addresses; see the report for the places")
+    looked = _looked(results)
+    step.result(buckets=results, **looked, leaks=look.leaks, canaries=look.canaries)
+    if look.leaks:
+        raise LeakFound(
+            f"{look.leaks:,} addresses stand in the target buckets' keys, metadata or tags; see the report for "
+            "the places"
+        )
     if differing:
         raise VerificationFailed(
             f"bucket {', '.join(differing)}: objects still differ from the source (did production change meanwhile?); "
             "run 'downstage sync' again, then 'downstage resume' this run"
         )
-    return f"{keys:,} objects are the source's, no address in their keys"
+    return (
+        f"{looked['keys']:,} objects are the source's, no address in their keys, nor in metadata and tags of a sample"
+    )
+
+
+def scan_buckets(parts: Parts, look: LeakLook) -> dict[str, dict[str, int]]:
+    """Looks for addresses in every target bucket, whatever the source holds: `keys` and `sampled` by bucket."""
+    results = {}
+    for pair in parts.plan.buckets:
+        keys = _Keys(parts, pair.target, look)
+        for entry in parts.store.list(pair.target, None):
+            keys.look(entry)
+        results[pair.target.name] = {"keys": keys.seen, "sampled": keys.scan_details()}
+    return results
+
+
+class _Keys:
+    """The leak scan of one bucket: every key, and what hangs on the objects of a sample."""
+
+    def __init__(self, parts: Parts, bucket: TargetBucket, look: LeakLook) -> None:
+        self.seen = 0
+        self._parts = parts
+        self._bucket = bucket
+        self._look = look
+        self._sample = LowestHashes(SAMPLED_OBJECTS)
+
+    def look(self, entry: ObjectFacts) -> None:
+        """Looks at one key."""
+        self.seen += 1
+        if self.seen % _TELL == 0:
+            self._parts.emit(Progress("verify-buckets", self._bucket.name, self.seen, None, "objects"))
+        self._look.text(self._bucket.name, entry.key, "key")
+        key = entry.key.encode("utf-8", "surrogatepass")
+        self._sample.offer(hashlib.blake2b(key, digest_size=16).digest(), entry.key)
+
+    def scan_details(self) -> int:
+        """Looks at metadata and tags of the sampled objects; gives how many are still there."""
+        looked = 0
+        with ThreadPoolExecutor(_READERS, thread_name_prefix="details") as pool:
+            for details in pool.map(partial(self._parts.store.details, self._bucket), self._sample.values):
+                if details is not None:
+                    looked += 1
+                    self._look.document(self._bucket.name, details.metadata, "metadata")
+                    self._look.document(self._bucket.name, details.tags, "tags")
+        return looked
+
+
+def _looked(results: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    return {name: sum(result[name] for result in results.values()) for name in ("keys", "sampled")}
 
 
 def _sync_one(parts: Parts, pair: BucketPair, total: int) -> Checkpoint:

@@ -8,6 +8,7 @@ from typing import Any
 
 from downstage.domain.outcome import (
     BucketOutcome,
+    DetailsSample,
     IndexOutcome,
     LeakOutcome,
     LeakPlace,
@@ -18,9 +19,11 @@ from downstage.domain.outcome import (
     TableOutcome,
 )
 from downstage.ports import Journal, RunRecord, StepRecord
+from downstage.workflow.canaries import canaries_of
 from downstage.workflow.sums import summed, total_digest, whole
 
 _PLACES = 50
+_SCANNING = ("verify-tables", "verify-buckets", "verify-index", "scan")
 
 
 def instant(seconds: float) -> str:
@@ -40,12 +43,16 @@ def outcome_of(journal: Journal, run: RunRecord, order: Sequence[str]) -> Refres
         source_account=settings["source_account"],
         started=run.started,
         ended=run.ended,
-        steps=tuple(_step(name, records.get(name)) for name in order if name in records or run.kind == "refresh"),
+        steps=tuple(
+            _step(name, records.get(name))
+            for name in (*order, *(name for name in records if name not in order))
+            if name in records or run.kind == "refresh"
+        ),
         tables=tuple(_tables(journal, run, records)),
         buckets=tuple(_buckets(journal, run, records)),
         search=tuple(_indexes(records)),
         leaks=_leaks(journal, run, records),
-        masking=MaskingOutcome(**settings["masking"]),
+        masking=_masking(settings["masking"]),
         consumers=_consumers(records),
     )
 
@@ -77,6 +84,9 @@ def _tables(journal: Journal, run: RunRecord, records: Mapping[str, StepRecord])
                 expired=counters.get("expired", 0),
                 quarantined=counters.get("quarantined", 0),
                 addresses=counters.get("addresses", 0),
+                kept=counters.get("kept", 0),
+                opaque=counters.get("opaque", 0),
+                unknown=counters.get("unknown", 0),
                 in_target=summed(found).get("items", 0) if whole(found) else None,
                 complete=whole(written),
                 digest_written=total_digest(written),
@@ -127,24 +137,37 @@ def _indexes(records: Mapping[str, StepRecord]) -> list[IndexOutcome]:
 
 
 def _leaks(journal: Journal, run: RunRecord, records: Mapping[str, StepRecord]) -> LeakOutcome:
-    def result(step: str) -> Mapping[str, Any]:
-        return records[step].result if step in records else {}
-
-    tables = records["verify-tables"].intent.get("tables", []) if "verify-tables" in records else []
+    made = [records[name] for name in _SCANNING if name in records]
+    tables = [table for record in made for table in record.intent.get("tables", ())]
     counters = [summed(journal.checkpoints(run.run_id, f"verify/{table}")) for table in tables]
+
+    def total(name: str) -> int:
+        return sum(int(result.get(name, 0)) for result in (*(record.result for record in made), *counters))
+
     findings = journal.findings(run.run_id)
+    details = (details for record in made for details in record.result.get("buckets", {}).items())
     return LeakOutcome(
-        scanned_items=sum(counter.get("items", 0) for counter in counters),
-        scanned_keys=result("verify-buckets").get("keys", 0),
-        scanned_documents=result("verify-index").get("documents", 0),
-        found=sum(counter.get("leaks", 0) for counter in counters)
-        + result("verify-buckets").get("leaks", 0)
-        + result("verify-index").get("leaks", 0),
+        scanned_items=total("items"),
+        scanned_keys=total("keys"),
+        scanned_documents=total("documents"),
+        found=total("leaks"),
         places=tuple(
             LeakPlace(finding["where"], finding["path"], tuple(finding["layers"]), finding["fingerprint"])
             for finding in findings[:_PLACES]
         ),
+        scanned_indexes=total("scanned_indexes"),
+        details=tuple(
+            DetailsSample(bucket, looked["sampled"], looked["keys"])
+            for bucket, looked in details
+            if "sampled" in looked
+        ),
+        canaries=len(canaries_of(journal, run)) if made else 0,
+        canaries_found=total("canaries"),
     )
+
+
+def _masking(recorded: Mapping[str, Any]) -> MaskingOutcome:
+    return MaskingOutcome(**{**recorded, "kept_domains": tuple(recorded.get("kept_domains", ()))})
 
 
 def _consumers(records: Mapping[str, StepRecord]) -> str:

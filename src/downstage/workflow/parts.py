@@ -33,6 +33,7 @@ from downstage.ports import (
     TableAdmin,
     TableFacts,
 )
+from downstage.verify.canaries import CanaryKey
 from downstage.verify.leaks import LeakScanner
 
 
@@ -46,6 +47,7 @@ class TableWork:
     segments: int
     ttl_attribute: str | None
     expired_before: float
+    index_key_names: tuple[str, ...] = ()
 
 
 class LaneWork(Protocol):
@@ -70,6 +72,7 @@ class Parts:
     sealer: Sealer
     scanner: LeakScanner
     mask_fingerprint: str
+    check_masking: Callable[[TableFacts], None]
     source_identity: Identity
     target_identity: Identity
     source_tables: TableAdmin
@@ -81,6 +84,7 @@ class Parts:
     consumers: StreamControl | None
     deployer: Deployer | None
     redact: Callable[[str], str]
+    canary_key: CanaryKey | None = None
 
     @property
     def copy_run(self) -> str:

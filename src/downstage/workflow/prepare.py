@@ -32,6 +32,7 @@ def preflight(parts: Parts, _step: Step) -> str:
         source_domains=parts.source_domains,
         target_domains=parts.target_domains,
         consumers=parts.consumers,
+        check_masking=parts.check_masking,
         steps=parts.run.settings.get("steps"),
     )
     if problems:

@@ -5,6 +5,7 @@
 
 Nothing downstream of the tables sees data before it is proven clean: the consumers stay off until both verify steps
 have passed, and stay off if one has not. A finished step is never run again; one that was cut off is, from its intent.
+The leak scan alone (`scan`) stands apart: it is run by its own command and is no part of a refresh.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from downstage.domain.events import StepFinished, StepStarted
 from downstage.domain.outcome import StepState
 from downstage.errors import DownstageError
 from downstage.ports import Durable
-from downstage.workflow import buckets, prepare, search, tables
+from downstage.workflow import buckets, leaks, prepare, search, tables
 from downstage.workflow.parts import Parts, Step
 
 Action = Callable[[Parts, Step], str]
+
+LEAK_SCAN = "scan"
 
 ACTIONS: dict[str, Action] = {
     "preflight": prepare.preflight,
@@ -33,6 +36,7 @@ ACTIONS: dict[str, Action] = {
     "consumers-on": search.consumers_on,
     "index": search.index,
     "verify-index": search.verify_index,
+    LEAK_SCAN: leaks.scan,
 }
 ORDER: tuple[tuple[str, ...], ...] = (
     ("preflight",),
@@ -47,7 +51,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("index",),
     ("verify-index",),
 )
-STEPS: tuple[str, ...] = tuple(ACTIONS)
+STEPS: tuple[str, ...] = tuple(name for group in ORDER for name in group)
 
 
 def run_steps(parts: Parts, durable: Durable, chosen: Sequence[str]) -> None:
@@ -55,6 +59,8 @@ def run_steps(parts: Parts, durable: Durable, chosen: Sequence[str]) -> None:
 
     In a refresh, steps that were not chosen are entered as skipped: its report cannot claim what was not done.
     """
+    if LEAK_SCAN in chosen:
+        _run(parts, LEAK_SCAN)
     for group in ORDER:
         wanted = [name for name in group if name in chosen]
         for name in group:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from downstage.domain.events import Progress
-from downstage.domain.outcome import LeakPlace, StepState
+from downstage.domain.outcome import StepState
 from downstage.domain.plan import SearchPlan
 from downstage.errors import AwsError, GuardRefused, JournalError, LeakFound, VerificationFailed
 from downstage.verify.compare import ID_MODULUS, Expected, expected_documents, id_digest
-from downstage.workflow.findings import record_leak
+from downstage.workflow.findings import LeakLook, leak_look
 from downstage.workflow.parts import Parts, Step
 
 _POLL = 0.5
@@ -71,38 +73,55 @@ def verify_index(parts: Parts, step: Step) -> str:
         return "nothing configured"
     search = parts.plan.search
     wanted = expectations(parts, search)
-    documents = parts.target_domains.index(search.target.name)
     step.intent(lambda: {"domain": search.target.name})
-    results: dict[str, dict[str, object]] = {}
-    leaks = scanned = 0
-    for name in sorted({*wanted, *documents.indices()}):
-        found = ids = 0
-        for document_id, source in documents.documents(name):
-            found += 1
-            ids = (ids + id_digest(document_id)) % ID_MODULUS
-            for finding in [*parts.scanner.scan_text(document_id, "_id"), *parts.scanner.scan_document(source)]:
-                leaks += 1
-                place = LeakPlace(name, finding.path, finding.layers, finding.fingerprint)
-                record_leak(parts.journal, parts.run.run_id, parts.run.epoch, f"verify/{name}", place)
-            if found % _TELL == 0:
-                parts.emit(Progress("verify-index", name, found, _total(wanted, name, found), "documents"))
-        scanned += found
-        expected = wanted.get(name)
-        if expected is not None:
-            same = found == expected.count and ids == expected.ids
-            results[name] = {"expected": expected.count, "found": found, "same_ids": same}
-    step.result(indexes=results, documents=scanned, leaks=leaks)
-    if leaks:
-        raise LeakFound(f"{leaks:,} addresses stand in the search indexes; see the report for the places")
+    look = leak_look(parts)
+    read = scan_indexes(parts, search, look, wanted)
+    results = {
+        name: {
+            "expected": expected.count,
+            "found": read[name].count,
+            "same_ids": read[name] == expected,
+        }
+        for name, expected in sorted(wanted.items())
+    }
+    scanned = sum(found.count for found in read.values())
+    step.result(indexes=results, documents=scanned, scanned_indexes=len(read), leaks=look.leaks, canaries=look.canaries)
+    if look.leaks:
+        raise LeakFound(f"{look.leaks:,} addresses stand in the search indexes; see the report for the places")
     wrong = [name for name, result in results.items() if not result["same_ids"]]
     if wrong:
         raise VerificationFailed(
             f"index {', '.join(wrong)} does not hold exactly the documents it must; see the report for the numbers"
         )
-    return f"{scanned:,} documents by id, no address in them"
+    return f"{scanned:,} documents in {len(read)} indexes by id, no address in them"
 
 
-def _total(wanted: dict[str, Expected], name: str, found: int) -> int | None:
+def scan_indexes(
+    parts: Parts, search: SearchPlan, look: LeakLook, wanted: Mapping[str, Expected]
+) -> dict[str, Expected]:
+    """Looks for addresses in every index of the target domain, also those that nobody expects: in its name, and in the
+    id, the routing and the source of every document. Gives what each holds; one of `wanted` that is not there is empty.
+    """
+    documents = parts.target_domains.index(search.target.name)
+    read = {}
+    for name in sorted({*wanted, *documents.indices()}):
+        where = "*" if parts.scanner.scan_text(name, "_index") else name
+        look.text(where, name, "_index")
+        found = ids = 0
+        for document in documents.documents(name):
+            found += 1
+            ids = (ids + id_digest(document.document_id)) % ID_MODULUS
+            look.text(where, document.document_id, "_id")
+            if document.routing is not None:
+                look.text(where, document.routing, "_routing")
+            look.document(where, document.source)
+            if found % _TELL == 0:
+                parts.emit(Progress("verify-index", where, found, _total(wanted, name, found), "documents"))
+        read[name] = Expected(found, ids)
+    return read
+
+
+def _total(wanted: Mapping[str, Expected], name: str, found: int) -> int | None:
     return max(found, wanted[name].count) if name in wanted else None
 
 

@@ -60,8 +60,8 @@ def verify_tables(parts: Parts, step: Step) -> str:
             differing.append(work.target)
     if leaks:
         raise LeakFound(
-            f"{leaks:,} addresses that are neither pseudonyms nor kept stand in the target tables: the consumers stay "
-            "off; see the report for the places"
+            f"{leaks:,} addresses that are neither pseudonyms nor kept, or hashes of real ones, stand in the target "
+            "tables: the consumers stay off; see the report for the places"
         )
     if differing:
         raise VerificationFailed(
@@ -90,6 +90,7 @@ def _copy_intent(parts: Parts) -> Mapping[str, Any]:
                 "source_id": source.table_id,
                 "target_id": target.table_id,
                 "key_names": list(source.key_names),
+                "index_key_names": list(source.index_key_names),
                 "ttl_attribute": source.ttl_attribute,
                 "segments": parts.plan.engine.segments or 4 * parts.plan.engine.workers,
                 "about": source.items,
@@ -108,8 +109,8 @@ def _works(parts: Parts, intent: Mapping[str, Any]) -> list[TableWork]:
     """The lanes' work from the intent, after checking that nothing it relies on has changed."""
     if intent["mask"] != parts.mask_fingerprint:
         raise RunConflict(
-            "the masking key, sink or keep lists are not those the run was started with: half the items would carry "
-            "other pseudonyms; restore them, or start a new refresh"
+            "the masking key, sink, keep lists or policy are not those the run was started with: half the items would "
+            "carry other pseudonyms; restore them, or start a new refresh"
         )
     works = []
     for table in intent["tables"]:
@@ -128,6 +129,7 @@ def _works(parts: Parts, intent: Mapping[str, Any]) -> list[TableWork]:
                 segments=table["segments"],
                 ttl_attribute=table["ttl_attribute"],
                 expired_before=intent["expired_before"],
+                index_key_names=tuple(table["index_key_names"]),
             )
         )
     return works

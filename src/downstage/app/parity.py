@@ -1,0 +1,120 @@
+"""Schema parity: how the target's tables differ from the source's, making them alike, and the check after a run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from downstage.app.runs import Project
+from downstage.app.setting import NO_DEPLOY
+from downstage.app.wiring import Sides
+from downstage.aws.table_clone import Comparison, TableCloner
+from downstage.config.checks import nearest
+from downstage.console.redaction import redact
+from downstage.domain.environment import Environment
+from downstage.domain.plan import RefreshPlan, TablePair
+from downstage.domain.table_schema import Difference
+from downstage.errors import UsageError
+from downstage.planning import guards
+
+
+def compare(project: Project, environment: str, tables: Sequence[str] = ()) -> list[Comparison]:
+    """Every configured pair (or those of which `tables` names one side) compared. Touches nothing."""
+    sides = Sides.of(project.plan(environment, NO_DEPLOY))
+    return compared(sides, _chosen(sides.plan, tables))
+
+
+def compared(sides: Sides, pairs: Iterable[TablePair] | None = None) -> list[Comparison]:
+    """The pairs (all of the plan, if none are given) compared: also the check after a run. Touches nothing."""
+    cloner = TableCloner(sides.source, sides.target, guard=_refuse)
+    return [cloner.compare(pair) for pair in (sides.plan.tables if pairs is None else pairs)]
+
+
+def clone(
+    project: Project,
+    environment: str,
+    tables: Sequence[str] = (),
+    *,
+    ttl: bool = False,
+    agreed: Callable[[Sequence[Comparison]], bool] = lambda _found: True,
+    sleep: Callable[[float], None] = time.sleep,
+) -> list[Comparison]:
+    """Makes the target's tables what the source's are, as far as that may be done, and compares again.
+
+    `agreed` is shown what was found before anything is written; if it says no, that is returned. Nothing is begun if
+    one of the tables could not be cloned. Raises GuardRefused, ConfigError, RunConflict (a run is going on).
+    """
+    sides = Sides.of(project.plan(environment, NO_DEPLOY))
+    guard = guard_of(sides, project.environments())
+    pairs = _chosen(sides.plan, tables)
+    guard()
+    cloner = TableCloner(sides.source, sides.target, guard=guard, sleep=sleep)
+    with project._exclusive(environment):
+        found = [cloner.compare(pair) for pair in pairs]
+        for one in found:
+            cloner.check(one)
+        todo = [one for one in found if one.mendable or (ttl and any(d.remedy == "later" for d in one.demanded))]
+        if not todo or not agreed(found):
+            return found
+        after = {one.pair.target.name: cloner.clone(one, ttl=ttl) for one in todo}
+        return [after.get(one.pair.target.name, one) for one in found]
+
+
+def guard_of(sides: Sides, environments: tuple[Environment, ...]) -> Callable[[], None]:
+    """Stands before every write: the plan may be carried out, and we are who it says we are."""
+
+    def guard() -> None:
+        guards.check_accounts(sides.plan, environments)
+        guards.check_identity(sides.plan.target, sides.target.caller(), environments)
+
+    return guard
+
+
+def shown(difference: Difference) -> Difference:
+    """The difference without addresses: a tag, a policy or a name may hold one."""
+    return replace(
+        difference,
+        place=redact(difference.place),
+        source=redact(difference.source),
+        target=redact(difference.target),
+        note=redact(difference.note),
+    )
+
+
+def record(found: Comparison) -> dict[str, Any]:
+    """One pair as JSON: for machines, and for a run's report."""
+    return {
+        "source": found.pair.source.name,
+        "target": found.pair.target.name,
+        "exists": found.target is not None,
+        "same": not found.demanded,
+        "differences": [
+            {
+                "fact": one.fact,
+                "place": one.place,
+                "source": one.source,
+                "target": one.target,
+                "verdict": one.verdict,
+                "remedy": one.remedy,
+                "note": one.note,
+            }
+            for one in map(shown, found.differences)
+        ],
+    }
+
+
+def _chosen(plan: RefreshPlan, names: Sequence[str]) -> list[TablePair]:
+    known = {name: pair for pair in plan.tables for name in (pair.source.name, pair.target.name)}
+    for name in names:
+        if name not in known:
+            close = nearest(name, known)
+            hint = f"did you mean '{close}'?" if close else f"known: {', '.join(known)}"
+            raise UsageError(f"there is no table '{name}' under 'tables' of '{plan.target.name}': {hint}")
+    wanted = {known[name].target.name for name in names}
+    return [pair for pair in plan.tables if not names or pair.target.name in wanted]
+
+
+def _refuse() -> None:
+    raise AssertionError("a comparison writes nothing")

@@ -1,0 +1,60 @@
+"""Rows and columns on the terminal, or as plain aligned text in a file or pipe. Cells come from outside: every one is
+made printable, and is text, never markup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import IO, TextIO, cast
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from downstage.console.lines import printable
+from downstage.console.stream import SteadyStream
+
+_PLAIN_WIDTH = 1000
+_WIDE = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A heading; whether the cells are figures; whether a narrow terminal leaves the column out."""
+
+    heading: str
+    figure: bool = False
+    spare: bool = False
+
+
+def print_grid(stream: TextIO, columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
+    """Writes the rows under their headings; nothing if there are none."""
+    written = [list(map(printable, row)) for row in rows]
+    if not written:
+        return
+    steady = SteadyStream(stream)
+    plain = not steady.isatty()
+    console = Console(
+        file=cast(IO[str], steady),
+        highlight=False,
+        markup=False,
+        emoji=False,
+        width=_PLAIN_WIDTH if plain else None,
+        no_color=True if plain else None,
+        force_terminal=False if plain else None,
+    )
+    shown = [n for n, column in enumerate(columns) if not column.spare or console.width >= _WIDE]
+    table = Table(box=None if plain else box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
+    for n in shown:
+        figure = columns[n].figure
+        table.add_column(
+            columns[n].heading,
+            justify="right" if figure else "left",
+            no_wrap=figure,
+            overflow="fold",
+            header_style="dim",
+        )
+    for row in written:
+        table.add_row(*(Text(row[n]) for n in shown))
+    console.print(table)

@@ -1,0 +1,84 @@
+"""What masking changed in one item, leaf by leaf: the item before and the item after, walked side by side.
+
+Rules: paths are written as the walk writes them, names that are data as `*`. Where the two cannot be matched for
+certain (entries renamed and dropped in one map, elements dropped from a list), `after` is None: nobody may be shown a
+value as the pseudonym of another. The values themselves stand in no repr.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import Any
+
+from downstage.domain.paths import ANY_NAME, ELEMENT, KEY, Name, Step, Steps, is_plain_name, show
+from downstage.masking.locked import Known
+from downstage.masking.strategies.base import Attribute
+from downstage.ports import Item
+
+NAME = "name"
+"""The `kind` of a change of a map's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One changed leaf: a value that is no map or list, or a map's name. `after` is None if nothing stands there now,
+    or if it cannot be told what does."""
+
+    path: str
+    kind: str
+    before: Attribute = field(repr=False)
+    after: Attribute | None = field(repr=False)
+
+
+def changes(before: Item, after: Item, known: Known | None = None) -> Iterator[Change]:
+    """Every changed leaf, in the order of the item. `known` is the lock's tree of the table, if there is a lock."""
+    return _entries(before, after, (), known)
+
+
+def _entries(
+    before: Mapping[str, Any], after: Mapping[str, Any] | None, path: Steps, known: Known | None
+) -> Iterator[Change]:
+    for name, value, new_name, new_value in _matched(before, after):
+        data = not is_plain_name(name) or (known is not None and known.hides(name))
+        step: Step = ANY_NAME if data else Name(name)
+        if new_name is not None and new_name != name:
+            yield Change(show((*path, KEY)), NAME, {"S": name}, {"S": new_name})
+        yield from _value(value, new_value, (*path, step), known.name(name) if known is not None else None)
+
+
+def _matched(
+    before: Mapping[str, Any], after: Mapping[str, Any] | None
+) -> Iterator[tuple[str, Attribute, str | None, Attribute | None]]:
+    """(name, value, new name, new value) of each entry; a new one is None where there is none, or none for certain."""
+    if after is not None and len(after) == len(before):
+        for (name, value), (new_name, new_value) in zip(before.items(), after.items(), strict=True):
+            yield name, value, new_name, new_value
+        return
+    certain = after is not None and all(name in before for name in after)
+    for name, value in before.items():
+        found = after.get(name) if after is not None and certain else None
+        yield name, value, name if found is not None else None, found
+
+
+def _value(value: Attribute, new: Attribute | None, path: Steps, known: Known | None) -> Iterator[Change]:
+    if new is value or new == value:
+        return
+    ((kind, content),) = value.items()
+    below = new.get(kind) if new is not None else None
+    if kind == "M" and (below is not None or new is None) and content:
+        yield from _entries(content, below, path, known)
+    elif kind == "L" and (below is not None or new is None) and content:
+        yield from _elements(content, below, path, known)
+    else:
+        yield Change(show(path), kind, value, new)
+
+
+def _elements(
+    members: Sequence[Attribute], new: Sequence[Attribute] | None, path: Steps, known: Known | None
+) -> Iterator[Change]:
+    certain = new is not None and len(new) == len(members)
+    below = known.element() if known is not None else None
+    for member, masked in zip_longest(members, new if certain and new is not None else ()):
+        yield from _value(member, masked, (*path, ELEMENT), below)

@@ -1,0 +1,46 @@
+"""Canaries between the copy, which keeps them, and the verification, which looks for them; the journal is the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from downstage.ports import Item, Journal, RunRecord
+from downstage.verify.canaries import CanaryKey, CanaryProbe, CanarySample, Exempt
+
+
+class CanaryKeeper:
+    """What the copy loop calls with each page of one segment, before anything of it is written.
+
+    The sample is in the journal before the page's checkpoint is, so a resumed segment goes on with it; a page that is
+    read again is offered again, and changes nothing.
+    """
+
+    def __init__(
+        self, journal: Journal, run_id: str, epoch: int, task: str, segment: int, *, key: CanaryKey, exempt: Exempt
+    ) -> None:
+        self._journal = journal
+        self._place = (run_id, epoch, task, segment)
+        self._sample = CanarySample(key, exempt, journal.canaries(run_id).get((task, segment), ()))
+
+    def __call__(self, items: Sequence[Item]) -> None:
+        """Looks at the unmasked items."""
+        if self._sample.look(items):
+            self._journal.save_canaries(*self._place, self._sample.canaries)
+
+
+def canaries_of(journal: Journal, run: RunRecord) -> list[str]:
+    """What is looked for in a run: the canaries of its own copy, or of the newest copy of the environment before it
+    that was made under the same masking."""
+    runs = journal.runs()
+    ids = [candidate.run_id for candidate in runs]
+    for candidate in reversed(runs[: ids.index(run.run_id) + 1] if run.run_id in ids else runs):
+        same = (candidate.environment, candidate.settings.get("mask")) == (run.environment, run.settings.get("mask"))
+        kept = journal.canaries(candidate.run_id) if same else {}
+        if kept:
+            return sorted({canary for canaries in kept.values() for canary in canaries})
+    return []
+
+
+def probe_for(journal: Journal, run: RunRecord, key: CanaryKey | None) -> CanaryProbe:
+    """Looks for `canaries_of` the run."""
+    return CanaryProbe(key, canaries_of(journal, run)) if key is not None else CanaryProbe()

@@ -1,0 +1,78 @@
+"""The leak scan alone: tables, buckets and indexes of the target, whoever filled them.
+
+It is no step of a refresh, but the same code as the steps that verify. It needs no copy, no digest and nothing of the
+source but the masking key, by which genuine pseudonyms are known; canaries are looked for if an earlier copy has kept
+some. It looks at everything before it says what it found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from downstage.errors import LeakFound, RunConflict
+from downstage.ports import Lane
+from downstage.workflow.buckets import scan_buckets
+from downstage.workflow.findings import leak_look
+from downstage.workflow.parts import Parts, Step, TableWork
+from downstage.workflow.search import scan_indexes
+from downstage.workflow.sums import summed
+from downstage.workflow.watching import watching
+
+
+def scan(parts: Parts, step: Step) -> str:
+    """Looks for addresses everywhere in the target."""
+    intent = step.intent(lambda: _intent(parts))
+    items, leaks, canaries = _scan_tables(parts, intent)
+    look = leak_look(parts)
+    buckets = scan_buckets(parts, look)
+    read = scan_indexes(parts, parts.plan.search, look, {}) if parts.plan.search is not None else {}
+    keys, sampled = (sum(bucket[name] for bucket in buckets.values()) for name in ("keys", "sampled"))
+    documents = sum(found.count for found in read.values())
+    step.result(
+        buckets=buckets,
+        keys=keys,
+        sampled=sampled,
+        documents=documents,
+        scanned_indexes=len(read),
+        leaks=look.leaks,
+        canaries=look.canaries,
+    )
+    looked = (
+        f"{items:,} items of {len(intent['tables'])} tables, {keys:,} object keys, metadata and tags of {sampled:,} "
+        f"objects, {documents:,} documents of {len(read)} indexes"
+    )
+    found = leaks + look.leaks
+    if found:
+        raise LeakFound(
+            f"findings: {found:,}, canaries among them: {canaries + look.canaries:,}; looked at {looked}; see the "
+            "report for the places"
+        )
+    return f"no address in {looked}"
+
+
+def _intent(parts: Parts) -> Mapping[str, Any]:
+    """The target tables as they are now; a resumed scan must find the same ones."""
+    segments = parts.plan.engine.segments or 4 * parts.plan.engine.workers
+    return {
+        "tables": [pair.target.name for pair in parts.plan.tables],
+        "ids": [parts.target_tables.facts(pair.target.name).table_id for pair in parts.plan.tables],
+        "segments": segments,
+    }
+
+
+def _scan_tables(parts: Parts, intent: Mapping[str, Any]) -> tuple[int, int, int]:
+    """(items, findings, canaries among them) of all target tables."""
+    works = []
+    for name, was in zip(intent["tables"], intent["ids"], strict=True):
+        facts = parts.target_tables.facts(name)
+        if facts.table_id != was:
+            raise RunConflict(f"table {name} was re-created since the scan began: start a new one")
+        works.append(TableWork(name, name, facts.key_names, intent["segments"], None, 0.0))
+    lanes = [Lane(f"verify/{work.target}", (segment,)) for work in works for segment in range(work.segments)]
+    with watching(parts, "verify", works, "items"):
+        for _ in parts.engine.run(parts.work.verify(parts.run, works), lanes):
+            pass
+    totals = [summed(parts.journal.checkpoints(parts.run.run_id, f"verify/{work.target}")) for work in works]
+    items, leaks, canaries = (sum(total.get(name, 0) for total in totals) for name in ("items", "leaks", "canaries"))
+    return items, leaks, canaries

@@ -1,0 +1,188 @@
+"""The fast way and the slow way are one: what the gate lets pass, no look changes; what is masked in the raw bytes is
+what the walk over the decoded item gives, refusals included.
+
+The slow way here is told nothing of clean runs, and asks no gate.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import html
+import json
+import zlib
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+import pytest
+import zstandard
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from downstage.errors import MaskingError
+from downstage.masking import base64_text
+from downstage.masking.clean_runs import CleanRuns
+from downstage.masking.edits import Edit
+from downstage.masking.email import EmailPseudonyms
+from downstage.masking.gate import doubtful_literals
+from downstage.masking.keys import MaskKey
+from downstage.masking.look import Look
+from downstage.masking.nested import NestedMasker
+from downstage.masking.raw import RawMasker
+from downstage.masking.walk import AddressWalk
+
+PSEUDONYMS = EmailPseudonyms(
+    MaskKey(bytes(range(7, 71))), "test", "u-{token}@test.example.com", ["ours.example"], ["ops@kept.example"]
+)
+NESTED = NestedMasker(PSEUDONYMS.replace, PSEUDONYMS.is_kept)
+RAW = RawMasker(NESTED, AddressWalk(NESTED).attributes)
+
+
+class Ungated(NestedMasker):
+    """Every text is looked at, and from the beginning."""
+
+    def text(self, text: str) -> str:
+        self.clean_runs = CleanRuns(lambda run: False)
+        masked, count, _ = self._looked_at(text)
+        return masked if count else text
+
+
+SLOW = AddressWalk(Ungated(PSEUDONYMS.replace, PSEUDONYMS.is_kept))
+
+addresses = st.sampled_from(
+    ["bob@x.example", "Bob.Lee@X.example", "jörg@bücher.example", "a@b", "ann@ours.example", "ops@kept.example",
+     '"john doe"@x.example', "bob＠x.example", "o'neil+tag@agency.example.org", PSEUDONYMS.replace("eve@x.example")]
+)  # fmt: skip
+plain = st.sampled_from(
+    ["", "Petition", "docketNumber", "2024-05-16T21:40:46.415Z", "6f2b1c1e-8a37-4f4e-9a52-0f6f0c1d2e3f", "50% & more",
+     "case|101-18W", 'say "x"\n', "\\", "a/b-c_D+eFghIjkl", "SGVsbG8gd29ybGQ", "KLUv", "H4sIAAAA", "x = 1", "{",
+     "é\U0001f600", "&amp;", "%41", "=3D", "\x00", "Ab" * 20, "\r\n", '{"S":"', '"B":"']
+)  # fmt: skip
+marks = st.text(alphabet=st.sampled_from('ab@.|"\\%4025&;=[]{}:,/ \n＠éu0QGYx-_+A'), max_size=12)
+
+
+def b64(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()
+
+
+def surrogate_free(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+wrappers = st.sampled_from(
+    [
+        lambda text: text,
+        lambda text: f"to {text}, now",
+        lambda text: json.dumps({"n": 1.10, "to": [text]}),
+        lambda text: json.dumps(text, ensure_ascii=False),
+        lambda text: quote(text, safe=""),
+        lambda text: html.escape(text).replace("@", "&#64;"),
+        lambda text: b64(text.encode()),
+        lambda text: base64.urlsafe_b64encode(text.encode()).decode().rstrip("="),
+        lambda text: b64(gzip.compress(text.encode(), mtime=0)),
+        lambda text: b64(zlib.compress(text.encode())),
+        lambda text: b64(zstandard.compress(text.encode())),
+        lambda text: b64((text + " and on it goes, line upon line, " * 4).encode())[:76] + "\n" + b64(b"more of it"),
+        lambda text: text.replace("@", "=40") + " =E2=80=94",
+    ]
+)
+texts = st.recursive(
+    st.lists(addresses | plain | marks, min_size=1, max_size=4).map("".join).map(surrogate_free),
+    lambda inner: st.builds(lambda wrap, text: wrap(text), wrappers, inner),
+    max_leaves=3,
+)
+clean_texts = st.lists(plain, min_size=1, max_size=4).map(" ".join)
+strings = texts | clean_texts
+binaries = st.one_of(
+    strings.map(str.encode), st.binary(max_size=40), strings.map(lambda text: zstandard.compress(text.encode()))
+).map(b64)
+leaves: st.SearchStrategy[dict[str, Any]] = st.one_of(
+    strings.map(lambda text: {"S": text}),
+    st.integers().map(lambda number: {"N": str(number)}),
+    st.just({"BOOL": True}),
+    st.sets(strings, min_size=1, max_size=3).map(lambda members: {"SS": sorted(members)}),
+    binaries.map(lambda content: {"B": content}),
+    st.sets(binaries, min_size=1, max_size=2).map(lambda members: {"BS": sorted(members)}),
+)
+names = plain | plain | texts | st.sampled_from(["B", "BS", "S", "M"])
+values = st.recursive(
+    leaves,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3).map(lambda members: {"L": members}),
+        st.dictionaries(names, inner, max_size=3).map(lambda members: {"M": members}),
+    ),
+    max_leaves=6,
+)
+items = st.dictionaries(names, values, max_size=4)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(items)
+def test_raw_and_walk_agree(item: dict[str, Any]) -> None:
+    raw = orjson.dumps(item)
+    try:
+        expected = SLOW.attributes(item)
+    except MaskingError:
+        with pytest.raises(MaskingError):
+            RAW(raw)
+        return
+    masked = RAW(raw)
+    assert masked == orjson.dumps(expected)
+    assert (masked is raw) == (expected == item)
+    assert RAW(masked) is masked
+
+
+@settings(max_examples=500, deadline=None)
+@given(items, st.booleans())
+def test_they_agree_however_the_json_is_written(item: dict[str, Any], ascii_only: bool) -> None:
+    raw = json.dumps(item, ensure_ascii=ascii_only, indent=1 if ascii_only else None).replace("/", "\\/").encode()
+    try:
+        expected = SLOW.attributes(item)
+    except MaskingError:
+        with pytest.raises(MaskingError):
+            RAW(raw)
+        return
+    assert orjson.loads(RAW(raw)) == expected
+
+
+@settings(max_examples=1500, deadline=None)
+@given(strings | st.text(), st.sampled_from(["S", "SS", "name"]))
+@example("a@b", "S")
+@example(b64(b"a@b.co"), "SS")
+def test_what_the_gate_lets_pass_no_look_changes(text: str, where: str) -> None:
+    text = surrogate_free(text)
+    item: dict[str, Any] = {text: {"N": "1"}} if where == "name" else {"v": {where: [text] if where == "SS" else text}}
+    raw = orjson.dumps(item)
+    literals = doubtful_literals(raw, raw.decode(), NestedMasker(PSEUDONYMS.replace).clean_runs)
+    if literals == {}:
+        assert Look(PSEUDONYMS.replace, PSEUDONYMS.is_kept).edits(text, 0) == []
+
+
+@settings(max_examples=1500, deadline=None)
+@given(st.text(base64_text._ALPHABET + "-_", min_size=8, max_size=64) | texts.map(str.encode).map(b64))
+def test_a_run_that_is_called_clean_has_no_edits(run: str) -> None:
+    nested = NestedMasker(PSEUDONYMS.replace, PSEUDONYMS.is_kept)
+    if nested.clean_runs.cover(run):
+        for text in (run, f"x {run}=", f"{run}==\n"):
+            found: list[Edit] = Look(PSEUDONYMS.replace, PSEUDONYMS.is_kept).edits(text, 0)
+            assert found == []
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.dictionaries(plain, clean_texts.map(lambda text: {"S": text}), max_size=6))
+def test_without_an_address_the_bytes_are_the_same_object(item: dict[str, Any]) -> None:
+    raw = orjson.dumps(item)
+    assert RAW(raw) is raw
+
+
+@settings(max_examples=1000, deadline=None)
+@given(strings)
+def test_plain_texts_are_masked_as_a_look_masks_them(text: str) -> None:
+    try:
+        expected = SLOW.nested.text(text)
+    except MaskingError:
+        with pytest.raises(MaskingError):
+            NESTED.text(text)
+        return
+    assert NESTED.text(text) == expected

@@ -1,0 +1,96 @@
+"""Before and after, leaf by leaf: nothing is missed, and nobody's value is shown as the pseudonym of another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from downstage.domain.paths import parse
+from downstage.domain.policy import LockedTable
+from downstage.masking.changes import changes
+from downstage.masking.locked import known_places
+
+
+def found(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, str, Any, Any]]:
+    return [(change.path, change.kind, change.before, change.after) for change in changes(before, after)]
+
+
+def test_changed_leaves_have_a_path_and_both_values() -> None:
+    before = {"a": {"S": "1"}, "m": {"M": {"l": {"L": [{"S": "2"}, {"S": "3"}]}, "s": {"SS": ["4", "5"]}}}}
+    after = {"a": {"S": "1"}, "m": {"M": {"l": {"L": [{"S": "2"}, {"S": "x"}]}, "s": {"SS": ["y", "5"]}}}}
+    assert found(before, after) == [
+        ("m.l[*]", "S", {"S": "3"}, {"S": "x"}),
+        ("m.s", "SS", {"SS": ["4", "5"]}, {"SS": ["y", "5"]}),
+    ]
+
+
+def test_a_renamed_entry_is_a_change_of_its_name() -> None:
+    before = {"m": {"M": {"bob@x.example": {"S": "1"}, "b": {"S": "2"}}}}
+    after = {"m": {"M": {"u@y.example": {"S": "1"}, "b": {"S": "3"}}}}
+    assert found(before, after) == [
+        ("m.{key}", "name", {"S": "bob@x.example"}, {"S": "u@y.example"}),
+        ("m.b", "S", {"S": "2"}, {"S": "3"}),
+    ]
+
+
+def test_what_was_dropped_has_nothing_after() -> None:
+    assert found({"a": {"S": "1"}, "b": {"S": "2"}}, {"b": {"S": "2"}}) == [("a", "S", {"S": "1"}, None)]
+    assert found({"m": {"M": {"a": {"S": "1"}}}}, {}) == [("m.a", "S", {"S": "1"}, None)]
+
+
+def test_where_entries_cannot_be_matched_nothing_is_shown_as_the_pseudonym_of_another() -> None:
+    before = {"bob@x.example": {"S": "1"}, "gone": {"S": "2"}, "c": {"S": "3"}}
+    assert {after for *_, after in found(before, {"u@y.example": {"S": "8"}, "c": {"S": "9"}})} == {None}
+    assert found({"l": {"L": [{"S": "1"}, {"S": "2"}]}}, {"l": {"L": [{"S": "2"}]}}) == [
+        ("l[*]", "S", {"S": "1"}, None),
+        ("l[*]", "S", {"S": "2"}, None),
+    ]
+
+
+def test_a_container_that_became_something_else_is_one_change() -> None:
+    assert found({"m": {"M": {"a": {"S": "1"}}}}, {"m": {"S": "[redacted]"}}) == [
+        ("m", "M", {"M": {"a": {"S": "1"}}}, {"S": "[redacted]"})
+    ]
+
+
+def test_names_that_the_lock_calls_data_are_not_written() -> None:
+    lock = LockedTable("t", ((parse("by"), ("M",)), (parse("by.*"), ("S",))))
+    (change,) = changes({"by": {"M": {"ann": {"S": "1"}}}}, {"by": {"M": {"ann": {"S": "2"}}}}, known_places(lock))
+    assert change.path == "by.*"
+    assert "1" not in repr(change)
+
+
+VALUES = st.recursive(
+    st.builds(lambda text: {"S": text}, st.sampled_from(["a", "b"])) | st.just({"NULL": True}),
+    lambda inner: (
+        st.builds(lambda held: {"M": held}, st.dictionaries(st.sampled_from(["x", "y", "z"]), inner, max_size=3))
+        | st.builds(lambda held: {"L": held}, st.lists(inner, max_size=3))
+    ),
+    max_leaves=6,
+)
+ITEMS = st.dictionaries(st.sampled_from(["p", "q", "r"]), VALUES)
+
+
+@given(ITEMS, ITEMS)
+def test_items_that_differ_have_a_change_and_equal_ones_have_none(
+    before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    assert list(changes(before, before)) == []
+    gained = set(after) - set(before)
+    if before != after and not gained and _no_empty(before) and _same_shape(before, after):
+        assert list(changes(before, after))
+
+
+def _no_empty(item: dict[str, Any]) -> bool:
+    return "{}" not in repr(item) and "[]" not in repr(item)
+
+
+def _same_shape(before: Any, after: Any) -> bool:
+    """The same names and lengths: what masking leaves of an item in which nothing is dropped or renamed."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        return list(before) == list(after) and all(_same_shape(before[name], after[name]) for name in before)
+    if isinstance(before, list) and isinstance(after, list):
+        return len(before) == len(after) and all(_same_shape(*pair) for pair in zip(before, after, strict=True))
+    return type(before) is type(after)
