@@ -2,8 +2,8 @@
 
 plain   about 1 KB; nothing is encoded. UUIDs, ISO dates, camelCase names, free text; a third of the items hold one
         or two addresses, a third have line breaks or quotes in their text
-dense   about 1 KB; five or six addresses each, two of them new; free text; JSON in a string (a third, a quarter of these
-        with quotes in it), a percent-encoded link (an eighth), base64 (an eighth)
+    dense   about 1 KB; five or six addresses each, two of them new; free text; JSON in a string (a third, a quarter of
+            them with quotes in it), a percent-encoded link (an eighth), base64 (an eighth)
 grown   one kind of item at 4 to 256 KB: a case with more and more docket entries, addresses among them
 """
 
@@ -21,10 +21,17 @@ import orjson
 Item = dict[str, Any]
 
 _GIVEN = (
-    "Ann Bo Carla Dmitri Eve Farid Grace Hugo Ines Jonas Kemi Lena Marc Noor Olga Pablo Quinn Rosa Sven Tara".split()
-)
-_FAMILY = "Abbott Baker Chen Diaz Evans Fischer Garcia Hughes Ito Jansen Kim Larsen Moreno Nguyen Okafor Park".split()
-_HOSTS = "mail.example agency.example lawfirm.example post.example.org chambers.example.net inbox.example.com".split()
+    "Ann", "Bo", "Carla", "Dmitri", "Eve", "Farid", "Grace", "Hugo", "Ines", "Jonas", "Kemi", "Lena", "Marc", "Noor",
+    "Olga", "Pablo", "Quinn", "Rosa", "Sven", "Tara",
+)  # fmt: skip
+_FAMILY = (
+    "Abbott", "Baker", "Chen", "Diaz", "Evans", "Fischer", "Garcia", "Hughes", "Ito", "Jansen", "Kim", "Larsen",
+    "Moreno", "Nguyen", "Okafor", "Park",
+)  # fmt: skip
+_HOSTS = (
+    "mail.example", "agency.example", "lawfirm.example", "post.example.org", "chambers.example.net",
+    "inbox.example.com",
+)  # fmt: skip
 _TITLES = (
     "Motion for Judgment on the Pleadings", "Petition", "Notice of Change of Address", "Entry of Appearance",
     "Stipulated Decision", "Motion for Continuance", "Order to Show Cause", "Request for Place of Trial",
@@ -40,7 +47,7 @@ _SENTENCES = (
     "Counsel for Hughes & Park has withdrawn.",
     "The reporting officer could not be reached before the close of business.",
 )
-_STATES = "NY CA TX WA IL MA OR NM".split()
+_STATES = ["NY", "CA", "TX", "WA", "IL", "MA", "OR", "NM"]
 _STATUSES = ("General Docket - Not at Issue", "Calendared", "Closed", "New", "Submitted")
 
 
@@ -61,7 +68,7 @@ class Corpus:
 
     def grown(self, size: int) -> Item:
         """One item of at least `size` bytes."""
-        item = {"pk": {"S": "case|101-18"}, "sk": {"S": "case|101-18"}, "docketEntries": {"L": []}}
+        item: Item = {"pk": {"S": "case|101-18"}, "sk": {"S": "case|101-18"}, "docketEntries": {"L": []}}
         length = 0
         while length < size:
             entry = self._docket_entry(addresses=self._chance(1 / 3))

@@ -7,7 +7,7 @@ import platform
 import sys
 from pathlib import Path
 
-import pyperf
+import pyperf  # type: ignore[import-untyped]
 
 _MICRO = 1_000_000
 _MEGA = 1_000_000

@@ -15,11 +15,14 @@ from typing import Any
 from zipfile import ZipFile
 
 import pytest
+from botocore.config import Config
 
 from downstage.aws import session as sessions
 from downstage.aws.session import Session
+from downstage.aws.table_schema import read_schema
 from downstage.cli.main import main
 from downstage.domain.environment import Environment
+from downstage.domain.table_schema import Encryption, Recovery, Unknown
 from downstage.sandbox.supervisor import answers, free_port, health_url
 
 pytestmark = pytest.mark.integration
@@ -30,12 +33,11 @@ MAXIMA = {"MaxReadRequestUnits": 500, "MaxWriteRequestUnits": 200}
 
 @dataclass(frozen=True)
 class StandIn:
-    """A server on loopback. `cannot` are the facts that it does not know of; `lacks` what it takes but does not keep."""
+    """A server on loopback, and the facts that it does not know of."""
 
-    name: str
     endpoint: str
+    credentials: Path
     cannot: tuple[str, ...]
-    lacks: tuple[str, ...] = ()
 
     def session(self, account: str) -> Session:
         role = f"arn:aws:iam::{account}:role/downstage"
@@ -51,27 +53,19 @@ class StandIn:
             )
         )
 
-    @property
-    def credentials(self) -> Path:
-        return CREDENTIALS
-
-
-CREDENTIALS = Path(__file__).with_name("no-such-file")  # set by the fixture: one file for the module
-
 
 @pytest.fixture(scope="module", params=["ministack", "moto"])
 def aws(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
-    global CREDENTIALS
     here = tmp_path_factory.mktemp(request.param)
-    CREDENTIALS = here / "credentials"
-    CREDENTIALS.write_text("[here]\naws_access_key_id = 999999999999\naws_secret_access_key = none\n", encoding="utf-8")
+    credentials = here / "credentials"
+    credentials.write_text("[here]\naws_access_key_id = 999999999999\naws_secret_access_key = none\n", encoding="utf-8")
     port = free_port()
     endpoint = f"http://127.0.0.1:{port}"
     environment = {"PATH": "/usr/bin:/bin", "TMPDIR": str(here), "HOME": str(here)}
     if request.param == "moto":
         pytest.importorskip("moto", reason="moto is not installed: pip install 'downstage[dev]'")
         command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-        found = StandIn("moto", endpoint, ("contributor_insights",))
+        found = StandIn(endpoint, credentials, ("contributor_insights",))
         url = f"{endpoint}/moto-api/"
     else:
         command = [sys.executable, "-m", "downstage.sandbox.emulator"]
@@ -84,7 +78,7 @@ def aws(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
             "STATE_DIR": str(here / "state"),
             "LOG_LEVEL": "WARNING",
         }
-        found = StandIn("ministack", endpoint, ("autoscaling",))
+        found = StandIn(endpoint, credentials, ("autoscaling",))
         url = health_url(endpoint)
     with (here / "log").open("wb") as log:
         server = subprocess.Popen(command, cwd=here, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
@@ -107,7 +101,7 @@ def _no_retries(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def impatient(service: str, environment: Environment) -> Any:
         return patient(service, environment).merge(
-            sessions.Config(retries={"mode": "standard", "total_max_attempts": 1}, proxies={})
+            Config(retries={"mode": "standard", "total_max_attempts": 1}, proxies={})
         )
 
     monkeypatch.setattr(sessions, "_config", impatient)
@@ -299,13 +293,21 @@ def test_a_rich_table_cloned_differs_in_nothing_but_what_the_stand_in_cannot_do(
         kms={ours: "alias/app-test"},
         functions={"streams_prod": "streams_test"},
     )
+    schema = read_schema(prod, "rich-prod")
+    assert isinstance(schema.subscriptions, tuple)
+    assert (len(schema.global_indexes), len(schema.local_indexes), len(schema.subscriptions)) == (2, 1, 1)
+    assert schema.encryption == Encryption("customer", ours)
+    assert isinstance(schema.recovery, Recovery)
+    assert schema.recovery.on
+    for fact, found in (("autoscaling", schema.autoscaling), ("contributor_insights", schema.insights)):
+        assert isinstance(found, Unknown) if fact in aws.cannot else len(tuple(found)) == 2, fact  # type: ignore[arg-type]
     code, out, _ = cli("tables", "diff", "test", "--json")
     assert code == 4
-    assert facts(out)["table"] == "differs"
+    assert {name for name, verdict in facts(out).items() if verdict == "differs"} == {"table"}
 
     code, out, err = cli("tables", "clone", "test", "--yes", "--ttl", "--json")
     assert (code, err) == (0, ""), out
-    expected = {name: "accepted" for name in aws.cannot} | {"consumers:streams_test start": "accepted"}
+    expected = dict.fromkeys(aws.cannot, "accepted") | {"consumers:streams_test start": "accepted"}
     assert facts(out) == expected
     assert cli("tables", "diff", "test", "--json")[:2] == (0, out)
 
@@ -397,8 +399,8 @@ def test_a_table_with_other_keys_is_made_anew_only_if_it_is_empty(aws: StandIn, 
     code, _, err = cli("tables", "clone", "test", "--yes")
     assert code == 3
     assert err.splitlines() == [
-        "downstage: refused: cloning table 'keyed-test': its keys cannot be changed, so it would have to be deleted and "
-        "made anew, and it holds items; wipe it first (nothing was written to it)"
+        "downstage: refused: cloning table 'keyed-test': its keys cannot be changed, so it would have to be deleted "
+        "and made anew, and it holds items; wipe it first (nothing was written to it)"
     ]
     test.delete_item(TableName="keyed-test", Key={"id": {"N": "1"}})
     assert cli("tables", "clone", "test", "--yes")[0] == 0
@@ -445,7 +447,7 @@ def test_bad_input_is_one_clear_line(aws: StandIn, cli: Cli) -> None:
     cli.configure(aws, [pair("sealed")], kms={key: key})
     ends(2, f"parity.kms: the key {key} is of the source's account", "diff", "test")
     cli.configure(aws, [pair("sealed")], accept=["encryption", *aws.cannot])
-    monkeypatched, out, err = cli("tables", "clone", "test")
-    assert monkeypatched == 2
+    code, out, err = cli("tables", "clone", "test")
+    assert code == 2
     assert "made anew by a clone" in out
     assert err.splitlines() == ["downstage: nobody is here to say yes: look at 'downstage tables diff', then add --yes"]

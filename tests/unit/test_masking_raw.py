@@ -283,7 +283,12 @@ def test_a_run_is_looked_into_once_and_what_is_found_to_hold_something_stays_dou
 @pytest.mark.parametrize(("length", "looks"), [(21, 1), (22, 2), (23, 2), (24, 1)])
 def test_padding_is_tried_where_it_matters(length: int, looks: int) -> None:
     looked: list[str] = []
-    assert CleanRuns(lambda run: not looked.append(run)).doubtful(b"SGVsbG8gd29ybGQgYWdhaW4h"[:length]) == []
+
+    def is_nothing(run: str) -> bool:
+        looked.append(run)
+        return True
+
+    assert CleanRuns(is_nothing).doubtful(b"SGVsbG8gd29ybGQgYWdhaW4h"[:length]) == []
     assert len(looked) == looks
 
 
@@ -324,8 +329,10 @@ def test_clean_zstd_is_the_same_object() -> None:
 
 
 def with_dictionary() -> bytes:
-    samples = [b"%d@x.example says hello to %d" % (place, place * 7) for place in range(3000)]
-    return zstandard.ZstdCompressor(dict_data=zstandard.train_dictionary(4096, samples)).compress(samples[3] * 3)
+    samples: list[bytes | bytearray | memoryview] = [
+        b"%d@x.example says hello to %d" % (place, place * 7) for place in range(3000)
+    ]
+    return zstandard.ZstdCompressor(dict_data=zstandard.train_dictionary(4096, samples)).compress(bytes(samples[3]) * 3)
 
 
 @pytest.mark.parametrize(

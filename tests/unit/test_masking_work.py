@@ -127,8 +127,8 @@ def test_many_bombs_in_one_text_are_refused_by_their_sum() -> None:
 
 
 ITEM_UNITS = [
-    "x", "@", "a@", "A", "aGVsbG8gd29ybGQgYWdhaW4/", "aGVsbG8gd29ybGQ-", "%", "%4", "&", "=", "%41", "\\n", '\\"', "\\\\",
-    "\\u0041", "é", "＠", "2024-05-16T21:40:46 ", "a@b.co ", "Abcdefgh ", "eHh4eHh4eHg ", '\\"a@b.co\\" ',
+    "x", "@", "a@", "A", "aGVsbG8gd29ybGQgYWdhaW4/", "aGVsbG8gd29ybGQ-", "%", "%4", "&", "=", "%41", "\\n", '\\"',
+    "\\\\", "\\u0041", "é", "＠", "2024-05-16T21:40:46 ", "a@b.co ", "Abcdefgh ", "eHh4eHh4eHg ", '\\"a@b.co\\" ',
 ]  # fmt: skip
 
 
@@ -151,9 +151,9 @@ def test_the_work_of_the_raw_way_is_linear(work: Work, monkeypatch: pytest.Monke
     if shape == "one string":
         raw = '{"v":{"S":"' + unit * (SIZE // len(unit)) + '"}}'
     elif shape == "many strings":
-        raw = '{"v":{"L":[' + ",".join([f'{{"S":"{unit}"}}'] * (SIZE // 16)) + "]}}"
+        raw = '{"v":{"L":[' + ",".join([f'{{"S":"{unit}"}}'] * (SIZE // 64)) + "]}}"
     else:
-        raw = '{"v":{"M":{' + ",".join(f'"{unit}{place}":{{"N":"1"}}' for place in range(SIZE // 32)) + "}}}"
+        raw = '{"v":{"M":{' + ",".join(f'"{unit}{place}":{{"N":"1"}}' for place in range(SIZE // 128)) + "}}}"
     nested = NestedMasker(work.replace)
     masked = RawMasker(nested, AddressWalk(nested).attributes)(raw.encode())
     assert orjson.loads(masked) == orjson.loads(raw)

@@ -120,9 +120,15 @@ class SchemaReader:
             raise
 
     def _insights(self, name: str) -> tuple[str, ...]:
+        found: list[Mapping[str, Any]] = []
+        more: dict[str, Any] = {}
         with calling(self._session.environment, f"read the contributor insights of table {name}"):
-            pages = self._dynamodb.get_paginator("list_contributor_insights").paginate(TableName=name)
-            found = [one for page in pages for one in page["ContributorInsightsSummaries"]]
+            while True:
+                page = self._dynamodb.list_contributor_insights(TableName=name, **more)
+                found.extend(page["ContributorInsightsSummaries"])
+                if not page.get("NextToken"):
+                    break
+                more = {"NextToken": page["NextToken"]}
         return tuple(
             sorted(
                 one.get("IndexName") or ""

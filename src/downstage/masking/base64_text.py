@@ -180,9 +180,9 @@ def _may_begin() -> re.Pattern[bytes]:
         allowed = "".join(second for at, second in enumerate(_ALPHABET) if _may_start(place << 2 | at >> 4, at & 15))
         seconds[allowed] = seconds.get(allowed, "") + first
     heads = "|".join(f"[{_class(firsts)}][{_class(allowed)}]" for allowed, firsts in seconds.items() if allowed)
-    return re.compile(
-        rf"(?<= )[^ ]{{{_LONG}}}|(?<=[ +/_-])(?!{_REST_OF_DATE})(?:{heads})(?=[^ ]{{{SHORTEST - 2}}})(?=[^ ]{{0,{_LONG}}}[A-Z]|(?<=[A-Z])|(?<=[A-Z].))".encode()
-    )
+    start = rf"(?<=[ +/_-])(?!{_REST_OF_DATE})(?:{heads})(?=[^ ]{{{SHORTEST - 2}}})"
+    with_capital = rf"(?:(?=[^ ]{{0,{_LONG}}}[A-Z])|(?<=[A-Z])|(?<=[A-Z].))"
+    return re.compile(rf"(?<= )[^ ]{{{_LONG}}}|{start}{with_capital}".encode())
 
 
 def _may_start(first: int, nibble: int) -> bool:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Edit(NamedTuple):
-    """`text` in place of the characters from `start` to `end`. `count` addresses are replaced by it, the deepest of
+    """`text` in place of the characters from `start` to `end`. It replaces so many `addresses`, the deepest of
     them under `depth` layers of encoding. `refused` says why it must not be made, if there is a reason: then the value
     is refused, unless another edit of the same piece knows better. `sure`: it is an address even in few bytes that may
     be nothing at all."""
@@ -14,7 +14,7 @@ class Edit(NamedTuple):
     start: int
     end: int
     text: str
-    count: int = 1
+    addresses: int = 1
     depth: int = 0
     refused: str = ""
     sure: bool = True

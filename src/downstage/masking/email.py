@@ -32,7 +32,8 @@ class EmailPseudonyms:
     """Pseudonyms of one environment.
 
     `sink` is a template with one `{token}`, for example `u-{token}@test.example.com`. `keep_domains` and
-    `keep_addresses` are exact; what they name stays as it is. Pseudonyms made with one of `old_keys` are ours too. Raises ConfigError if the sink cannot hold a token.
+    `keep_addresses` are exact; what they name stays as it is. Pseudonyms made with one of `old_keys`
+    are ours too. Raises ConfigError if the sink cannot hold a token.
     """
 
     def __init__(
@@ -112,7 +113,8 @@ class EmailPseudonyms:
         return self.replace(address) == address
 
     def _is_kept(self, name: str) -> bool:
-        """By its canonical form. A domain keeps its own addresses, not those that stand in front of it: `victim@gmail.com@ours.com`."""
+        """By its canonical form. A domain keeps its own addresses, not those that stand in front of it:
+        `victim@gmail.com@ours.com`."""
         local, _, host = name.rpartition("@")
         return name in self._keep_addresses or (host in self._keep_domains and _AT.search(local) is None)
 

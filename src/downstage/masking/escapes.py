@@ -195,7 +195,4 @@ def holds_codecs(text: str) -> bool:
     """The same of the inline codecs alone, and closer: whether one of them would read anything in `text` otherwise."""
     if "\\" in text:
         return True
-    for trigger, unit in _UNITS:
-        if trigger in text and unit.search(text) is not None:
-            return True
-    return False
+    return any(trigger in text and unit.search(text) is not None for trigger, unit in _UNITS)

@@ -12,7 +12,6 @@ JSON has escapes of its own, so each literal with a backslash in it is named: it
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from downstage.masking.address import AT_SIGNS

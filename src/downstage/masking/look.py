@@ -116,7 +116,7 @@ class Look:
         masked = apply(text, edits).encode(encoding, "surrogatepass")
         refused = next((edit.refused for edit in edits if edit.refused), "")
         depth = max(edit.depth for edit in edits) + encoding.startswith("utf-16")
-        return Masked(masked, sum(edit.count for edit in edits), depth, refused)
+        return Masked(masked, sum(edit.addresses for edit in edits), depth, refused)
 
     def _is_damaged_with_address(self, raw: bytes, layer: int) -> bool:
         content = damaged(raw)
@@ -186,7 +186,7 @@ class Look:
             if codec.believes is None or codec.believes(raw, found):
                 encoded = codec.encode(inner.text, raw)
                 depth = inner.depth + (raw != found)
-                edits.append(Edit(start, end, encoded, inner.count, depth, inner.refused, inner.sure))
+                edits.append(Edit(start, end, encoded, inner.addresses, depth, inner.refused, inner.sure))
         return edits
 
     def _base64_edits(self, text: str, layer: int) -> list[Edit]:

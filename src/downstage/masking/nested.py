@@ -82,7 +82,7 @@ class NestedMasker:
             within = [edit for edit in edits if edit.depth <= MAXIMUM_LAYERS and not edit.refused]
             if not within:
                 raise MaskingError(edits[0].refused or _TOO_DEEP)
-            count += sum(edit.count for edit in within)
+            count += sum(edit.addresses for edit in within)
             text = apply(text, within)
         raise MaskingError("a text does not settle under masking: it is refused")
 

@@ -96,7 +96,10 @@ class RawMasker:
             raise MaskingError(_NOT_JSON) from None
         if type(item) is not dict:
             raise MaskingError(_NOT_JSON)
-        masked = self._slow(item)
+        try:
+            masked = self._slow(item)
+        except RecursionError:
+            raise MaskingError("an item is nested too deep: it is refused") from None
         return raw if masked is item else _written(masked)
 
 

@@ -29,11 +29,11 @@ from downstage.domain.plan import (
 from downstage.domain.refs import SourceBucket, SourceDomain, SourceTable, TargetBucket, TargetDomain, TargetTable
 from downstage.engines.serial import SerialEngine
 from downstage.journals.memory import MemoryJournal
-from downstage.masking.compile import ItemMasker, compile_pseudonyms, fingerprint
+from downstage.masking.compile import TableShape, compile_masker, compile_pseudonyms, fingerprint
 from downstage.masking.email import ALGORITHM
 from downstage.masking.keys import MaskKey
 from downstage.masking.sealing import KeySealer
-from downstage.ports import Consumer, Item, Journal, RunRecord
+from downstage.ports import Consumer, Item, Journal, RunRecord, TableFacts
 from downstage.testing.buckets import MemoryBuckets
 from downstage.testing.faults import Port, Trip, faulty
 from downstage.testing.lanes import MemoryLanes
@@ -198,7 +198,7 @@ class World:
             target_reader=lambda name: port(MemoryReader(self.target_tables[name], self.page_size)),
             writer=lambda name: port(MemoryWriter(self.target_tables[name], self.writes)),
             journal=journal,
-            mask=ItemMasker(pseudonyms),
+            mask=compile_masker(plan.masking, self.key, TableShape(SOURCE, KEYS)),
             sealer=sealer,
             scanner=scanner,
             search=plan.search,
@@ -218,7 +218,7 @@ class World:
             sealer=sealer,
             scanner=scanner,
             mask_fingerprint=fingerprint(plan.masking, self.key),
-            check_masking=lambda _facts: None,
+            check_masking=lambda facts: _compiles(plan.masking, self.key, facts),
             source_identity=port(self.source_identity),
             target_identity=port(self.target_identity),
             source_tables=port(self.source_tables),
@@ -232,6 +232,11 @@ class World:
             redact=lambda key: "…",
             canary_key=canary_key,
         )
+
+
+def _compiles(plan: MaskingPlan, key: MaskKey, facts: TableFacts) -> None:
+    """Raises ConfigError if the masking policy cannot stand on the table."""
+    compile_masker(plan, key, TableShape(facts.name, facts.key_names, facts.index_key_names))
 
 
 class MemoryDeployer:
