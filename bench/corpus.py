@@ -2,8 +2,8 @@
 
 plain   about 1 KB; nothing is encoded. UUIDs, ISO dates, camelCase names, free text; a third of the items hold one
         or two addresses, a third have line breaks or quotes in their text
-    dense   about 1 KB; five or six addresses each, two of them new; free text; JSON in a string (a third, a quarter of
-            them with quotes in it), a percent-encoded link (an eighth), base64 (an eighth)
+dense   about 1 KB; five or six addresses each, two of them new; free text; JSON in a string (a third, a quarter of
+        them with quotes in it), a percent-encoded link (an eighth), base64 (an eighth)
 grown   one kind of item at 4 to 256 KB: a case with more and more docket entries, addresses among them
 """
 

@@ -91,9 +91,9 @@ def presidio() -> Mask:
 
 
 def timed(make: Callable[[], Mask], draw: Callable[[Corpus], list[Item]], raw: bool, loops: int) -> float:
-    """Seconds an item costs, times `loops`, after a warm-up on other items."""
+    """Seconds spent on what is drawn in `loops` draws, after a warm-up on other items."""
     corpus, mask = _warm(make, draw, raw)
-    spent, count = 0.0, 0
+    spent = 0.0
     for _ in range(loops):
         drawn = draw(corpus)
         items: list[Any] = [orjson.dumps(item) for item in drawn] if raw else drawn
@@ -101,8 +101,7 @@ def timed(make: Callable[[], Mask], draw: Callable[[Corpus], list[Item]], raw: b
         for item in items:
             mask(item)
         spent += time.perf_counter() - start
-        count += len(items)
-    return spent / count * loops
+    return spent
 
 
 _warmed: dict[object, tuple[Corpus, Mask]] = {}
@@ -126,18 +125,20 @@ def mean_size(draw: Callable[[Corpus], list[Item]]) -> int:
 
 
 def main() -> None:
-    runner = pyperf.Runner(processes=3, values=3, warmups=1, min_time=0.05)
+    runner = pyperf.Runner(processes=3, values=2, warmups=0, loops=1)
     ways = (("ours raw", ours_raw, True, ITEMS), ("ours dict", ours_dict, False, ITEMS))
     peers = (("naive walk", naive_walk, False, FEW), ("presidio", presidio, False, FEW))
     for mix in ("plain", "dense"):
         for way, make, raw, count in ways + peers:
             draw = partial(_drawn, mix, count)
             size = mean_size(partial(_drawn, mix, ITEMS))
-            runner.bench_time_func(f"{mix} / {way}", partial(timed, make, draw, raw), metadata={"bytes": size})
+            name = f"{mix} / {way}"
+            runner.bench_time_func(name, partial(timed, make, draw, raw), inner_loops=count, metadata={"bytes": size})
     for size in SIZES:
         grown = partial(_grown, size * KILOBYTE)
-        name = f"{size} KB / ours raw"
-        runner.bench_time_func(name, partial(timed, ours_raw, grown, True), metadata={"bytes": mean_size(grown)})
+        name, many, mean = f"{size} KB / ours raw", max(1, 512 // size), mean_size(grown)
+        task = partial(timed, ours_raw, grown, True)
+        runner.bench_time_func(name, task, inner_loops=many, metadata={"bytes": mean})
 
 
 def _drawn(mix: str, count: int, corpus: Corpus) -> list[Item]:

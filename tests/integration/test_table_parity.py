@@ -23,6 +23,7 @@ from downstage.aws.table_schema import read_schema
 from downstage.cli.main import main
 from downstage.domain.environment import Environment
 from downstage.domain.table_schema import Encryption, Recovery, Unknown
+from downstage.errors import NotFound
 from downstage.sandbox.supervisor import answers, free_port, health_url
 
 pytestmark = pytest.mark.integration
@@ -423,6 +424,39 @@ def test_a_policy_that_names_the_source_account_is_shown_and_not_copied(aws: Sta
     assert cli("tables", "clone", "test", "--yes", "--json")[0] == 0
     told = json.loads(test.get_resource_policy(ResourceArn=there)["Policy"])
     assert told["Statement"][0]["Principal"]["AWS"] == f"arn:aws:iam::{TEST}:role/reader"
+
+
+def test_a_consumer_whose_function_is_not_there_is_said_before_anything_is_made(aws: StandIn, cli: Cli) -> None:
+    prod = aws.session(PROD)
+    stream = {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
+    made = prod.client("dynamodb").create_table(**table("consumed-prod", StreamSpecification=stream))
+    make_function(prod, PROD, "only_prod")
+    prod.client("lambda").create_event_source_mapping(
+        EventSourceArn=made["TableDescription"]["LatestStreamArn"],
+        FunctionName="only_prod",
+        StartingPosition="TRIM_HORIZON",
+    )
+    cli.configure(aws, [pair("consumed")], accept=list(aws.cannot))
+    code, out, err = cli("tables", "clone", "test", "--yes")
+    assert (code, out) == (2, "")
+    assert err.startswith("downstage: table consumed-test: a consumer of the source has no function only_prod in")
+    names = aws.session(TEST).client("dynamodb").list_tables()["TableNames"]
+    assert "consumed-test" not in names
+    cli.configure(aws, [pair("consumed")], accept=[*aws.cannot, "consumers:only_prod"])
+    assert cli("tables", "clone", "test", "--yes")[0] == 0
+
+
+def test_with_the_credentials_of_another_account_nothing_is_written(aws: StandIn, cli: Cli) -> None:
+    aws.session(PROD).client("dynamodb").create_table(**table("guarded-prod"))
+    cli.configure(aws, [pair("guarded")], accept=list(aws.cannot))
+    config = json.loads(cli.path.read_text(encoding="utf-8"))
+    del config["environments"]["test"]["role"]
+    cli.path.write_text(json.dumps(config), encoding="utf-8")
+    code, out, err = cli("tables", "clone", "test", "--yes")
+    assert (code, out) == (3, "")
+    assert err.startswith("downstage: refused: ")
+    with pytest.raises(NotFound):
+        read_schema(aws.session(TEST), "guarded-test")
 
 
 def test_bad_input_is_one_clear_line(aws: StandIn, cli: Cli) -> None:

@@ -185,6 +185,37 @@ def test_short_tokens_are_read_too(short: str) -> None:
     assert mask(b64(short)) != b64(short)
 
 
+@pytest.mark.parametrize("address", ["Bob@Gmail.Com", "BOB@Gm.Com", "Ann@Corp", "Jo@Corp1", "bo@lan", "O'Neil@Lan"])
+@pytest.mark.parametrize("padded", [True, False])
+@pytest.mark.parametrize("around", ["{}", '{{"token":"{}","n":1.10}}', "confirm {} now"])
+def test_letter_case_and_a_missing_dot_hide_no_short_token(address: str, padded: bool, around: str) -> None:
+    token = b64(address) if padded else b64(address).rstrip("=")
+    before, after = around.format("|").split("|")
+    masked = mask(around.format(token))
+    assert unb64(masked.removeprefix(before).removesuffix(after)).decode() == PSEUDONYMS.replace(address)
+
+
+@pytest.mark.parametrize("around", ["x\\{}-", "x\\{}_", "100%{}-", "{}-&x", "{}-%", "{}-\\d", "{}-", "&{}_", "x;{}-;"])
+@pytest.mark.parametrize("compress", [bytes, lambda raw: gzip.compress(raw, mtime=0)])
+def test_a_character_too_many_hides_nothing_beside_an_escape_mark(
+    around: str, compress: Callable[[bytes], bytes]
+) -> None:
+    """They only look like marks of escapes: no decoded view shows the token otherwise."""
+    token = b64(compress(b'{"a":"bob@gmail.com"}'))
+    before, after = around.split("{}")
+    masked = mask(around.format(token))
+    inner = unb64(masked.removeprefix(before).removesuffix(after))
+    assert PSEUDONYMS.replace("bob@gmail.com").encode() in (inner if compress is bytes else gzip.decompress(inner))
+
+
+@pytest.mark.parametrize("around", ["x%0A{}-", "{}-%0A", "{}%2D%20", "x&amp;{}-", "x\\n{}-", '{{"a":"\\n{}-"}}', "{}-\\x20"])
+def test_a_character_too_many_beside_an_escape_hides_nothing(around: str) -> None:
+    token = b64('{"a":"bob@gmail.com"}')
+    before, after = around.format("|").split("|")
+    masked = mask(around.format(token))
+    assert PSEUDONYMS.replace("bob@gmail.com").encode() in unb64(masked.removeprefix(before).removesuffix(after))
+
+
 @pytest.mark.parametrize(
     ("encode", "decode"),
     [

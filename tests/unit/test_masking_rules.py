@@ -5,10 +5,15 @@ The strategies themselves have tests of their own; here stand-ins show what the 
 
 from __future__ import annotations
 
+import sys
+import types
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from downstage.domain import paths
 from downstage.domain.plan import MaskingPlan
@@ -25,6 +30,7 @@ from downstage.domain.policy import (
 )
 from downstage.errors import ConfigError, MaskingError
 from downstage.masking.compile import ItemMasker, TableShape, compile_masker, compile_pseudonyms, fingerprint
+from downstage.masking.entities import pattern_of
 from downstage.masking.keys import MaskKey
 
 KEY = MaskKey(bytes(range(32)))
@@ -214,6 +220,90 @@ def test_a_lossy_strategy_in_a_template_is_refused() -> None:
         masker(TablePolicy("app-*", (entity,)))
 
 
+PEOPLE = {"people": {"M": {"John Smith": {"M": {"ssn": {"S": "123-45-6789"}, "x": {"S": "Jane"}}}}}, "n": {"N": "1"}}
+
+
+@pytest.mark.parametrize("strategy", ["drop", "null", "redact"])
+def test_what_is_lost_as_a_whole_is_not_brought_back_by_a_rule_for_any_depth(strategy: str) -> None:
+    masked = by_fields({"people": strategy, "**.ssn": "ssn", "**.x": "keep"})(PEOPLE)
+    assert "Jane" not in str(masked)
+    assert "000-" not in str(masked)
+    assert ("people" in masked) is (strategy != "drop")
+
+
+def test_of_what_is_dropped_only_what_a_rule_names_stays() -> None:
+    item = {"people": {"M": {"Al": {"M": {"age": {"N": "7"}, "x": {"S": "y"}}}, "Bo": {"M": {"x": {"S": "y"}}}}}}
+    assert by_fields({"people": "drop", "people.*.age": "keep"})(item) == {
+        "people": {"M": {"Al": {"M": {"age": {"N": "7"}}}}}
+    }
+
+
+@pytest.mark.parametrize("path", ["{key}", "**.{key}"])
+def test_a_rule_for_the_names_of_all_attributes_is_refused(path: str) -> None:
+    with pytest.raises(ConfigError, match="would rename the attributes"):
+        by_fields({path: "hash"})
+
+
+@pytest.mark.parametrize("pattern", ["?", "*", "x*"])
+def test_an_absent_attribute_matches_no_pattern(pattern: str) -> None:
+    table = TablePolicy("app-*", (Entity("x", (("sk", pattern),), fields=rules(n="drop")),))
+    assert masker(table)({"pk": {"S": "a"}, "n": {"S": "b"}}) == {"pk": {"S": "a"}, "n": {"S": "b"}}
+
+
+def test_patterns_are_linear_in_what_they_are_compared_with() -> None:
+    table = TablePolicy("app-*", (Entity("x", (("pk", "*a*a*a*a*a*a*a*b"),)),))
+    item = {"pk": {"S": "a" * 400_000}}
+    assert masker(table)(item) is item
+
+
+@given(st.text("ab*?", max_size=7), st.text("ab\n", max_size=7))
+def test_patterns_are_shell_patterns(pattern: str, text: str) -> None:
+    assert (pattern_of(pattern).fullmatch(text) is not None) == fnmatchcase(text, pattern)
+
+
+@pytest.mark.parametrize("answer", [None, ""])
+def test_a_hook_cannot_take_a_key_away(answer: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    hook_module(monkeypatch, lambda value, context: answer)
+    with pytest.raises(MaskingError, match="the key pk would be lost, empty"):
+        by_fields({"pk": spec("hook", call="hooks_of_test:change")})({"pk": {"S": "a"}})
+
+
+def test_a_hook_that_changes_the_item_changes_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def change(value: str, context: Any) -> str:
+        context.item["pk"]["S"] = "changed"
+        context.item["new"] = {"S": "x"}
+        return value
+
+    hook_module(monkeypatch, change)
+    item = {"a": {"S": "x"}, "pk": {"S": "1"}}
+    assert by_fields({"a": spec("hook", call="hooks_of_test:change")})(item) == {"a": {"S": "x"}, "pk": {"S": "1"}}
+
+
+def test_the_code_of_a_hook_is_in_the_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = plan_of(TablePolicy("*", fields=rules(a=spec("hook", call="hooks_of_test:change"))))
+    hook_module(monkeypatch, lambda value, context: value, version="1")
+    first = fingerprint(plan, KEY)
+    hook_module(monkeypatch, lambda value, context: value, version="2")
+    assert fingerprint(plan, KEY) != first
+
+
+def hook_module(monkeypatch: pytest.MonkeyPatch, function: Any, version: str | None = None) -> None:
+    """A module `hooks_of_test` with the injective hook `change`."""
+    module = types.ModuleType("hooks_of_test")
+    function.injective = True
+    if version is not None:
+        function.version = version
+    module.change = function  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "hooks_of_test", module)
+
+
+@pytest.mark.parametrize("item", [{"a": {"M": {"b": 1}}}, {"a": {"L": [None]}}, {"a": None}, {"a": {"SS": 1}}])
+@pytest.mark.parametrize("strategy", ["redact", "email", "hash", "text", "keep"])
+def test_an_item_of_an_unheard_of_shape_is_refused(item: Any, strategy: str) -> None:
+    with pytest.raises(MaskingError):
+        by_fields({"a": strategy})(item)
+
+
 def lock(*places: tuple[str, str]) -> SchemaLock:
     return SchemaLock(
         (LockedTable("app-prod", tuple((paths.parse(path), tuple(types.split())) for path, types in places)),)
@@ -235,7 +325,7 @@ def test_an_item_that_the_lock_knows_passes() -> None:
     [
         ({"new": {"S": "secret"}}, "new of type S"),
         ({"pk": {"N": "1"}}, "pk of type N"),
-        ({"a": {"M": {"any": {"M": {"m": {"S": "secret"}}}}}}, r"a\.\*\.m of type S"),
+        ({"a": {"M": {"any": {"M": {"m": {"S": "secret"}}}}}}, r"a\.\*\.\* of type S"),
         ({"l": {"L": [{"BOOL": True}]}}, r"l\[\*\] of type BOOL"),
         ({"ann@x.org": {"S": "secret"}}, r"\* of type S"),
     ],

@@ -242,3 +242,54 @@ def test_23_no_refusal_tells_what_it_refused(item: dict[str, Any]) -> None:
 def test_24_what_may_collide_cannot_stand_on_a_key(strategy: str) -> None:
     with pytest.raises(ConfigError, match=f"{strategy} may make two values one"):
         masked({}, ruled(strategy, "pk"))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '{"a":"%22john.doe%22%40x.com"}',
+        '{"a":"&quot;john doe&quot;@x.com"}',
+        '<a href="%22john.doe%22%40gmail.com">',
+        'a,""john doe""@x.com',
+        '""john.doe"@gmail.com"',
+        '"a""john"@x.com',
+        'john"@gmail.com',
+    ],
+)
+def test_04_quotes_within_quotes_hide_nobody(value: str) -> None:
+    assert "john" not in text(value)
+
+
+@pytest.mark.parametrize("value", ['{"a":"","@x.com":"y"}', '["bob","@gmail.com"]', 'a="" b="@x.com"', '""@x.com'])
+def test_04_quotes_that_only_stand_beside_an_at_sign_are_no_address(value: str) -> None:
+    assert text(value) == value
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "bounce+bob=gmail.com@ourco.com",
+        "SRS0=HHH=TT=gmail.com=bob@ourco.com",
+        "bob%gmail.com@ourco.com",
+        "gmail.com!bob@ourco.com",
+        "bounces+1-ab-bob=gmail.com@em.other.com",
+    ],
+)
+def test_18_somebody_in_the_local_part_of_another_address_is_masked(address: str) -> None:
+    assert "bob" not in text(address)
+
+
+@pytest.mark.parametrize("address", ["john.smith@ourco.com", "a+b@ourco.com", "x#y@ourco.com"])
+def test_18_a_kept_domain_keeps_its_own(address: str) -> None:
+    assert text(address) == address
+
+
+def test_05_a_name_before_an_equals_sign_is_not_swallowed() -> None:
+    assert text("email=john.smith@mail-host.org").startswith("email=u-")
+
+
+@pytest.mark.parametrize("address", [b"(a@gmail.com)", b"mailto:j@acme.org ", b"bob@gmail.com_", b"bob@x.com-"])
+def test_13_short_addresses_in_opaque_binaries_are_seen_too(address: bytes) -> None:
+    page = b"%PDF\x00\xff" * 9
+    with pytest.raises(MaskingError, match="opaque"):
+        masked({"v": {"B": base64.b64encode(page + address + page).decode()}})

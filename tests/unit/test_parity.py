@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from downstage.app.parity import shown
 from downstage.domain.refs import TargetTable
 from downstage.domain.table_schema import (
     ACCEPTABLE,
@@ -123,7 +124,8 @@ ALONE: list[tuple[str, dict[str, Any], tuple[str, str]]] = [
     ("key type", {"keys": (PK, KeyPart("sk", "RANGE", "N"))}, ("keys", "")),
     ("no sort key", {"keys": (PK,)}, ("keys", "")),
     ("local index gone", {"local_indexes": ()}, ("local_indexes", "local")),
-    ("local index more", {"local_indexes": (*provisioned().local_indexes, Index("l2", (PK, SK)))}, ("local_indexes", "l2")),
+    ("local index more", {"local_indexes": (*provisioned().local_indexes, Index("l2", (PK, SK)))},
+     ("local_indexes", "l2")),
     ("local projection", {"local_indexes": (replace(provisioned().local_indexes[0], projection="KEYS_ONLY"),)},
      ("local_indexes", "local")),
     ("index key", index(keys=(KeyPart("x", "HASH", "S"),)), ("global_indexes", "by-sk")),
@@ -135,7 +137,7 @@ ALONE: list[tuple[str, dict[str, Any], tuple[str, str]]] = [
     ("scaling gone", {"autoscaling": ()}, ("autoscaling", "by-sk write")),
     ("scaling range", scaling(maximum=11), ("autoscaling", "by-sk write")),
     ("scaling aim", scaling(policies=({"TargetValue": 50.0},)), ("autoscaling", "by-sk write")),
-    ("stream off", {"stream": None, "subscriptions": ()}, ("stream", "")),
+    ("stream off", {"stream": None}, ("stream", "")),
     ("stream view", {"stream": "KEYS_ONLY"}, ("stream", "")),
     ("no ttl", {"ttl": None}, ("ttl", "")),
     ("other ttl", {"ttl": "expires"}, ("ttl", "")),
@@ -191,10 +193,11 @@ def test_every_fact_is_tried_above() -> None:
 @pytest.mark.parametrize("blind", ["source", "target", "both"])
 def test_what_is_not_known_is_a_difference_of_its_own_and_never_equal(fact: str, blind: str) -> None:
     source, target = provisioned(), twin(provisioned())
+    hidden: dict[str, Any] = {fact: Unknown("denied")}
     if blind != "target":
-        source = replace(source, **{fact: Unknown("denied")})
+        source = replace(source, **hidden)
     if blind != "source":
-        target = replace(target, **{fact: Unknown("denied")})
+        target = replace(target, **hidden)
     (one,) = differences(source, target, PLACE, TERMS)
     assert (one.verdict, one.demanded, one.remedy) == ("unknown", True, "none")
     texts = {"source": one.source, "target": one.target}
@@ -319,6 +322,12 @@ def test_a_consumer_that_begins_earlier_in_the_target_is_by_design() -> None:
     assert (one.verdict, one.remedy) == ("differs", "by hand")
 
 
+def test_a_consumer_that_the_configuration_knows_as_the_targets_is_by_design() -> None:
+    source = replace(provisioned(), subscriptions=())
+    target = replace(twin(source), subscriptions=(Subscription("streams_test_a:live"), Subscription("stranger")))
+    assert found(source, target, replace(TERMS, own_consumers=("streams_test_*",))) == [("consumers", "stranger")]
+
+
 def test_what_only_the_target_has_is_never_the_clones_to_remove() -> None:
     source = replace(
         provisioned(), deletion_protection=False, recovery=Recovery(), stream=None, subscriptions=(), ttl=None
@@ -346,3 +355,10 @@ def test_another_stream_view_is_changed_only_where_nobody_listens() -> None:
     unheard = replace(there, subscriptions=())
     shown = differences(provisioned(), unheard, PLACE, TERMS)
     assert [one.remedy for one in shown if one.fact == "stream"] == ["change"]
+
+
+def test_what_is_shown_holds_no_address() -> None:
+    target = replace(twin(provisioned()), tags={"application": "app", "stage": "prod", "owner": "ann@private.example"})
+    (one,) = differences(provisioned(), target, PLACE, TERMS)
+    assert "ann@" in one.target
+    assert "ann@" not in repr(shown(one))

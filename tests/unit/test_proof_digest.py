@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from downstage.proof.digest import MODULUS, add, as_hex, canonical_number, item_digest, text_digest
+from downstage.proof.digest import MODULUS, add, as_hex, canonical_number, item_digest, raw_digest, text_digest
 
 Item = dict[str, Any]
 
@@ -18,14 +19,19 @@ Item = dict[str, Any]
 @pytest.mark.parametrize(
     ("spellings", "canonical"),
     [
-        (("1.10", "1.1", "11E-1", "+1.1", "0.11e1", "01.1"), "11e-1"),
+        (("1.10", "1.1", "11E-1", "+1.1", "0.11e1", "01.1"), "1.1"),
         (("0", "-0", "0.00", "0E+5", "-0.0", "+0"), "0"),
-        (("100", "1E2", "1e+2", "100.0", "0.1E3"), "1e2"),
-        (("-120", "-1.2E2", "-12e1"), "-12e1"),
+        (("100", "1E2", "1e+2", "100.0", "0.1E3"), "100"),
+        (("-120", "-1.2E2", "-12e1"), "-120"),
         (("12345678901234567890123456789012345678",), "12345678901234567890123456789012345678"),
         (("0." + "0" * 129 + "1", "1E-130"), "1e-130"),
         (("99" + "0" * 124, "9.9E125"), "99e124"),
         (("5", "5.0"), "5"),
+        (("1E37",), "1" + "0" * 37),
+        (("1E38", "10E37"), "1e38"),
+        (("-0.05", "-5e-2"), "-0.05"),
+        (("1e-37",), "0." + "0" * 36 + "1"),
+        (("1e-38",), "1e-38"),
     ],
 )
 def test_a_number_has_one_form(spellings: tuple[str, ...], canonical: str) -> None:
@@ -141,6 +147,46 @@ def test_twice_the_same_item_is_not_none() -> None:
 
 def test_the_digest_is_frozen() -> None:
     item = {"pk": {"S": "x"}, "n": {"N": "1.10"}, "l": {"L": [{"BOOL": True}, {"NULL": True}]}}
-    assert as_hex(item_digest(item)) == "220891c687e1ee6605cb48c9c8ceb9e6"
+    assert as_hex(item_digest(item)) == "b89f9cfb80af30049ab6abf8b7b7c0c7"
     assert as_hex(text_digest("a_b")) == "abbc2fecf0b7c429adf3139019911f03"
     assert text_digest("a_b") != text_digest("a_c")
+
+
+raw_numbers = st.one_of(
+    numbers.map(str),
+    st.integers(-(10**40), 10**40).map(str),
+    st.sampled_from(["1.50", "0.5", "-0", "1e2", "100", "007"]),
+)
+raw_texts = st.one_of(
+    texts, st.sampled_from(['a"b', "a\\", "x\ny", "\x7f", "{ }", ', "', '": ', '"N":"1.0"', "é/", "\u2028"])
+)
+raw_leaves = st.one_of(
+    leaves,
+    raw_texts.map(lambda text: {"S": text}),
+    raw_numbers.map(lambda number: {"N": number}),
+    st.lists(raw_numbers, min_size=1, max_size=2).map(lambda members: {"NS": members}),
+)
+raw_items = st.dictionaries(
+    raw_texts,
+    st.one_of(
+        raw_leaves,
+        st.dictionaries(raw_texts, raw_leaves, max_size=3).map(lambda members: {"M": members}),
+        st.lists(raw_leaves, max_size=2).map(lambda members: {"L": members}),
+    ),
+    max_size=4,
+)
+
+
+@given(raw_items, st.booleans(), st.sampled_from([None, 1]), st.sampled_from([(",", ":"), (", ", ": "), (",", ": ")]))
+def test_the_digest_of_the_bytes_is_the_digest_of_the_item(
+    item: Item, ascii_only: bool, indent: int | None, separators: tuple[str, str]
+) -> None:
+    turned = dict(reversed(item.items()))
+    raw = json.dumps(turned, ensure_ascii=ascii_only, indent=indent, separators=separators)
+    assert raw_digest(raw.encode()) == item_digest(item)
+
+
+@pytest.mark.parametrize("raw", [b"", b'{"a":', b'{"a":{"N":"NaN"}}', b'{"a":{"X":"1"}, "b":{"SS":["1"]}}', b"\xff"])
+def test_bytes_that_are_no_item_are_refused(raw: bytes) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        raw_digest(raw)

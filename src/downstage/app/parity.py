@@ -29,7 +29,7 @@ def compare(project: Project, environment: str, tables: Sequence[str] = ()) -> l
 def compared(sides: Sides, pairs: Iterable[TablePair] | None = None) -> list[Comparison]:
     """The pairs (all of the plan, if none are given) compared: also the check after a run. Touches nothing."""
     cloner = TableCloner(sides.source, sides.target, guard=_refuse)
-    return [cloner.compare(pair) for pair in (sides.plan.tables if pairs is None else pairs)]
+    return [cloner.compare(pair) for pair in (_pairs(sides.plan) if pairs is None else pairs)]
 
 
 def clone(
@@ -51,15 +51,22 @@ def clone(
     pairs = _chosen(sides.plan, tables)
     guard()
     cloner = TableCloner(sides.source, sides.target, guard=guard, sleep=sleep)
+    found = _checked(cloner, pairs)
+    todo = [one.pair for one in found if one.mendable or (ttl and any(d.remedy == "later" for d in one.demanded))]
+    if not todo or not agreed(found):
+        return found
     with project._exclusive(environment):
-        found = [cloner.compare(pair) for pair in pairs]
-        for one in found:
-            cloner.check(one)
-        todo = [one for one in found if one.mendable or (ttl and any(d.remedy == "later" for d in one.demanded))]
-        if not todo or not agreed(found):
-            return found
-        after = {one.pair.target.name: cloner.clone(one, ttl=ttl) for one in todo}
-        return [after.get(one.pair.target.name, one) for one in found]
+        current = _checked(cloner, todo)  # whoever had to agree took their time
+        after = {one.pair.target: cloner.clone(one, ttl=ttl) for one in current}
+    return [after.get(one.pair.target, one) for one in found]
+
+
+def _checked(cloner: TableCloner, pairs: Iterable[TablePair]) -> list[Comparison]:
+    """The pairs compared. Raises if one of them could not be cloned."""
+    found = [cloner.compare(pair) for pair in pairs]
+    for one in found:
+        cloner.check(one)
+    return found
 
 
 def guard_of(sides: Sides, environments: tuple[Environment, ...]) -> Callable[[], None]:
@@ -105,15 +112,22 @@ def record(found: Comparison) -> dict[str, Any]:
     }
 
 
+def _pairs(plan: RefreshPlan) -> list[TablePair]:
+    """The plan's pairs, with the consumers that the plan knows as the target's own."""
+    own = () if plan.streams is None else plan.streams.functions
+    return [replace(pair, terms=replace(pair.terms, own_consumers=own)) for pair in plan.tables]
+
+
 def _chosen(plan: RefreshPlan, names: Sequence[str]) -> list[TablePair]:
-    known = {name: pair for pair in plan.tables for name in (pair.source.name, pair.target.name)}
+    pairs = _pairs(plan)
+    known = {name: pair for pair in pairs for name in (pair.source.name, pair.target.name)}
     for name in names:
         if name not in known:
             close = nearest(name, known)
             hint = f"did you mean '{close}'?" if close else f"known: {', '.join(known)}"
             raise UsageError(f"there is no table '{name}' under 'tables' of '{plan.target.name}': {hint}")
     wanted = {known[name].target.name for name in names}
-    return [pair for pair in plan.tables if not names or pair.target.name in wanted]
+    return [pair for pair in pairs if not names or pair.target.name in wanted]
 
 
 def _refuse() -> None:

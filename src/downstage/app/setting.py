@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -24,6 +23,7 @@ from downstage.domain.plan import MaskingPlan
 from downstage.domain.policy import TablePolicy
 from downstage.masking.compile import ItemMasker, TableShape, compile_masker, compile_pseudonyms
 from downstage.masking.email import EmailPseudonyms
+from downstage.masking.entities import pattern_of
 from downstage.masking.keys import MaskKey
 from downstage.masking.locked import Known, known_places
 from downstage.workflow.refresh import STEPS
@@ -58,7 +58,7 @@ class Setting:
 
     def rules(self, table: str) -> TablePolicy | None:
         """The policy's part on a table, or None."""
-        return next((found for found in self.plan.policy.tables if fnmatchcase(table, found.table)), None)
+        return next((found for found in self.plan.policy.tables if pattern_of(found.table).fullmatch(table)), None)
 
 
 def configured(project: Project, environment: str) -> Setting:

@@ -52,6 +52,12 @@ class CloneDeployer:
         self._tables = TableControl(target)
         self._consumers = MappingControl(target, streams) if streams else None
 
+    def check(self) -> None:
+        """Raises ConfigError if a table could not be cloned for want of what the configuration does not say: worth
+        knowing before anything is wiped."""
+        for pair in self._pairs:
+            self._cloner.check_terms(self._cloner.compare(pair))
+
     def intent(self) -> Mapping[str, Any]:
         """The consumers that must exist afterwards, as they are now. Raises if a table could not be cloned at all."""
         for pair in self._pairs:

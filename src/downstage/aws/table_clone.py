@@ -8,15 +8,15 @@ is touched: a table is not encrypted otherwise in silence.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from downstage.aws.session import Session
 from downstage.aws.table_changes import TableChanges
-from downstage.aws.table_schema import read_schema, resolve_key
+from downstage.aws.table_schema import has_function, read_schema, resolve_key
 from downstage.aws.tables import TableControl
 from downstage.domain.plan import TablePair
-from downstage.domain.table_schema import Difference, Encryption, ParityTerms, TableSchema
+from downstage.domain.table_schema import Difference, Encryption, ParityTerms, TableSchema, Unknown
 from downstage.errors import ConfigError, GuardRefused, NotFound
 from downstage.planning.parity import demanded, differences
 from downstage.planning.translation import lacks_key, translated
@@ -70,16 +70,27 @@ class TableCloner:
             target = None
         return Comparison(pair, terms, source, target, differences(source, target, pair.target, terms))
 
-    def check(self, found: Comparison) -> None:
-        """Raises if a clone could not even be begun: ConfigError for a key without counterpart, GuardRefused for a
-        table that would have to be made anew and holds items."""
+    def check_terms(self, found: Comparison) -> None:
+        """Raises ConfigError if the configuration lacks what a clone needs: the counterpart of a customer key, or a
+        function of the source that is not in the target under its name."""
         place = found.pair.target
         if lacks_key(found.source, place, found.terms) and not found.terms.accepts("encryption"):
             raise ConfigError(
                 f"table {place.name}: the source is encrypted with a customer key of its own, which encrypts nothing "
                 "in the target: name one of the target for it under 'parity.kms', or accept 'encryption'"
             )
-        anew = _anew(found)
+        for function in self._missing_functions(found):
+            raise ConfigError(
+                f"table {place.name}: a consumer of the source has no function {function} in environment "
+                f"{self._target.environment.name}: deploy it, name its other name under 'parity.functions', or accept "
+                f"'consumers:{function}'"
+            )
+
+    def check(self, found: Comparison) -> None:
+        """Raises if a clone could not even be begun: as `check_terms`, and GuardRefused for a table that would have to
+        be made anew and holds items."""
+        self.check_terms(found)
+        place, anew = found.pair.target, _anew(found)
         if anew and not self._control.is_empty(place.name):
             raise GuardRefused(
                 f"refused: cloning table '{place.name}': its {anew} cannot be changed, so it would have to be deleted "
@@ -88,11 +99,12 @@ class TableCloner:
 
     def clone(self, found: Comparison, *, ttl: bool = False, stream: str | None = None) -> Comparison:
         """Makes the target what `found` demands, and compares again. `ttl` enables the expiry too: not before a copy
-        into it was verified. `stream` is the view that a table without a stream in the source gets all the same."""
+        into it was verified. `stream` says that there must be one, and its view where the source has none."""
         self.check(found)
         source, terms, place, present = found.source, found.terms, found.pair.target, found.target
-        if source.stream is None and stream is not None:
-            source = replace(source, stream=stream)
+        if stream is not None and (present is None or present.stream is None):
+            source = replace(source, stream=source.stream or stream)
+            terms = replace(terms, accept=tuple(one for one in terms.accept if one != "stream"))
         wanted = translated(source, place, terms)
         if present is not None and _anew(found):
             self._guard()
@@ -106,6 +118,16 @@ class TableCloner:
             self._guard()
             self._control.enable_ttl(place.name, wanted.ttl)
         return self.compare(found.pair)
+
+    def _missing_functions(self, found: Comparison) -> Iterator[str]:
+        """The functions that a clone would attach, and that are not there. Where we may not look, AWS will tell."""
+        wanted = translated(found.source, found.pair.target, found.terms).subscriptions
+        present = found.target.subscriptions if found.target is not None else ()
+        if isinstance(wanted, Unknown) or isinstance(present, Unknown):
+            return
+        for function in {one.function for one in wanted} - {one.function for one in present}:
+            if not found.terms.accepts("consumers", function) and not has_function(self._target, function):
+                yield function
 
     def _resolved(self, terms: ParityTerms, source: TableSchema) -> ParityTerms:
         """The terms with the target's key by its ARN: DescribeTable shows ARNs, the configuration may say an alias."""

@@ -185,6 +185,20 @@ def resolve_key(session: Session, key: str) -> str:
     return str(found["Arn"])
 
 
+def has_function(session: Session, function: str) -> bool:
+    """Whether there is such a function (with its alias); True where AWS does not let us look."""
+    try:
+        with calling(session.environment, f"look at the function {function}"):
+            session.client("lambda").get_function_configuration(FunctionName=function)
+    except NotFound:
+        return False
+    except Unreachable:
+        raise
+    except AwsError:
+        return True
+    return True
+
+
 def _is_denial(code: str) -> bool:
     return "AccessDenied" in code or code in ("403", "UnauthorizedOperation")
 

@@ -98,7 +98,7 @@ def _conclude(found: Sequence[Comparison], *, json: bool) -> None:
     open_ends = sum(len(one.demanded) for one in found)
     if open_ends:
         differing = sum(1 for one in found if one.demanded)
-        typer.echo(f"✗ {open_ends} differences in {differing} of {len(found)} tables")
+        typer.echo(f"✗ {open_ends} {'difference' if open_ends == 1 else 'differences'} in {differing} of {len(found)}")
         raise typer.Exit(VerificationFailed.exit_code)
     typer.echo(f"✓ {len(found)} tables are what their sources are" if found else "no tables are configured")
 

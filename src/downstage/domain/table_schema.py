@@ -167,7 +167,8 @@ class ParityTerms:
 
     `kms` maps customer keys of the source to keys (ARN or alias) of the target; `accounts` and `functions` are other
     names in resource policies and of consumers. `accept` holds facts, or `fact:place` ("tags:stage"). `warm` is what
-    the target is to be warmed to at least; without it the target may be as cold as it is.
+    the target is to be warmed to at least; without it the target may be as cold as it is. `own_consumers` are the
+    functions (names or patterns) that the configuration knows as the target's.
     """
 
     accept: tuple[str, ...] = ()
@@ -175,6 +176,7 @@ class ParityTerms:
     accounts: Mapping[str, str] = field(default_factory=dict)
     functions: Mapping[str, str] = field(default_factory=dict)
     warm: Units | None = None
+    own_consumers: tuple[str, ...] = ()
 
     def accepts(self, fact: str, place: str = "") -> bool:
         """Whether a difference in `fact` at `place` is by design."""

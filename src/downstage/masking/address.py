@@ -28,6 +28,11 @@ _DELIMITERS = "!#$&*/=?^`{|}~"
 _HOST = re.compile(r"[A-Za-z0-9._-]+")
 _COMPLETE_HOST = re.compile(r"(?:[A-Za-z0-9-]++\.)++[A-Za-z]{2,24}(?=_)")
 _LITERAL = re.compile(r"\[(?:[0-9A-Fa-f:.]{2,45}|[A-Za-z0-9-]{1,16}:[!-Z^-~]{1,64})\]")
+_RETURNED = re.compile(
+    r"(?:[A-Za-z0-9-]{1,63}\.){1,4}(?:com|net|org|edu|gov|mil|info|biz|io|co|us|uk|ca|de|fr)", re.IGNORECASE
+)
+"""The host of somebody's address, written into the local part of another: `bounces+bob=gmail.com@sender.com`."""
+
 _IDNA_DOTS = "\u3002\uff0e\uff61"
 _JOINERS = "\u200c\u200d\u00b7\u0375\u05f3\u05f4\u30fb"
 _APOSTROPHE = "\u2019"
@@ -99,7 +104,7 @@ def _host_end(text: str, start: int) -> int:
 def _local_start(text: str, floor: int, at: int, end: int) -> int:
     """Where the local part before `at` starts, for a host that ends at `end`; `at` itself if there is none."""
     if at > floor and text[at - 1] == '"':
-        return _quoted_start(text, floor, at)
+        return _quoted_start(text, floor, at, end)
     start = at
     while start > floor:
         if text[start - 1] in _LOCAL:
@@ -110,6 +115,10 @@ def _local_start(text: str, floor: int, at: int, end: int) -> int:
             break
     while start < at and text[start] in _TRIM_LEFT:
         start += 1
+    if start - 1 > floor and text[start - 1] in "=!":
+        before = _run_start(text, floor, start - 1, _LOCAL)
+        if _RETURNED.fullmatch(text, start, at) or _RETURNED.fullmatch(text, before, start - 1):
+            return _run_start(text, floor, start - 1, _LOCAL + "=!")
     if start < at or not ("." in text[at + 1 : end] or text[at + 1] == "["):
         return start
     while start > floor:
@@ -128,13 +137,15 @@ def _run_start(text: str, floor: int, at: int, allowed: str) -> int:
     return window + len(text[window:at].rstrip(allowed))
 
 
-def _quoted_start(text: str, floor: int, at: int) -> int:
+def _quoted_start(text: str, floor: int, at: int, end: int) -> int:
     """The start of a quoted local part that ends just before `at`, or `at` if the quotes are something else.
 
-    In a text inside a text both its quotes are escaped alike: `\\"john doe\\"@…`.
+    In a text inside a text both its quotes are escaped alike: `\\"john doe\\"@…`; in CSV they are doubled. A lone
+    quote after a word is taken for a part of it, for nothing writes so that is no address.
     """
+    doubled = at - 2 > floor and text[at - 2] == '"'
     window = max(floor, at - 1 - _LONGEST_QUOTED)
-    content = text[window : at - 1]
+    content = text[window : at - 1 - doubled]
     escapes = len(content) - len(content.rstrip("\\"))
     for depth in {escapes, 0} if escapes % 2 == 0 else {escapes}:
         body = content[: len(content) - depth]
@@ -144,9 +155,12 @@ def _quoted_start(text: str, floor: int, at: int) -> int:
                 opening = quote
         if opening is not None and _is_quoted_local(body[opening.end() :]):
             start = window + opening.start()
-            if start == 0 or _QUOTE_MAY_FOLLOW.match(text[start - 1]) or (depth and text[start - 1] == '"'):
+            if start > floor and text[start - 1] == '"':
+                return start - doubled
+            if start == 0 or _QUOTE_MAY_FOLLOW.match(text[start - 1]):
                 return start
-    return at
+    word = _run_start(text, floor, at - 1, _LOCAL)
+    return word if word < at - 1 and text[at - 2].isalnum() and "." in text[at + 1 : end] else at
 
 
 def _is_quoted_local(content: str) -> bool:

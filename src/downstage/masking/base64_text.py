@@ -39,8 +39,8 @@ _START = re.compile(
     rb"(?:[\x00\t\n\r\x1b-\x7e]|[\xc2-\xf4][\x80-\xbf])"
     rb"|\x00[\t\n\r\x1b-\x7e]|\xff\xfe|\xfe\xff|\x1f\x8b|[\x08\x18\x28\x38\x48\x58\x68\x78]"
 )
-_ORDERLY = re.compile(r"[a-z@._+-]{9,}|[A-Za-z0-9@._+\"' -]{14,}")
-_DOTTED = re.compile(r"[\w.+'\"-][@\uff20\ufe6b](?:[\w-]+\.)+(?:[a-z]{2,24}|[A-Z]{2,24}|xn--[a-z0-9-]+)(?![\w-])|@\[")
+_ORDERLY = re.compile(r"[a-z@._+-]{6,}|[A-Za-z0-9@._+\"' -]{8,}")
+_DOTTED = re.compile(r"[\w.+'\"-][@\uff20\ufe6b](?:[\w-]+\.)+(?:[A-Za-z]{2,24}|xn--[a-z0-9-]+)(?![\w-])|@\[")
 
 _REST_OF_DATE = r"(?<= [12][0-9]{3}-)[01][0-9]-[0-3][0-9]T[0-2][0-9] "
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"

@@ -11,10 +11,12 @@ _NOT_LATIN = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f-\x9f]")
 _HIGH = re.compile(rb"[\x80-\xff]")
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _OPAQUE_HOST = re.compile(
-    rb"(?<=[A-Za-z0-9._%+-]{2})@(?:[A-Za-z0-9-]{1,63}\.)*[A-Za-z0-9-]{2,63}\.(?:[A-Za-z][a-z]{1,23}|[A-Z]{2,24})"
-    rb"(?![A-Za-z0-9_-])"
+    rb"(?<=[A-Za-z0-9._%+-])@(?:[A-Za-z0-9-]{1,63}\.)*([A-Za-z0-9-]{1,63})\.([A-Za-z][a-z]{1,23}|[A-Z]{2,24})"
+    rb"(?![A-Za-z0-9])"
 )
 _OPAQUE_LOCAL = re.compile(rb"[A-Za-z0-9._%+-]+\Z")
+_COMMON = frozenset((b"com", b"net", b"org", b"edu", b"gov"))
+_WORD = re.compile(rb"[A-Za-z]{3}")
 _LONGEST_LOCAL = 64
 
 
@@ -41,14 +43,22 @@ def is_clean(text: str) -> bool:
 
 
 def opaque_addresses(raw: bytes) -> Iterator[str]:
-    """The ASCII addresses in bytes that are no text, in UTF-16 too, whose host is hardly an accident (1 in 10^9)."""
+    """The ASCII addresses in bytes that are no text, in UTF-16 too, whose host is hardly an accident: less than one in
+    10^9 random bytes begins such."""
     if b"@" not in raw:
         return
     for spelling in {raw, raw.replace(b"\x00", b"")}:
         for host in _OPAQUE_HOST.finditer(spelling):
             local = _OPAQUE_LOCAL.search(spelling[max(0, host.start() - _LONGEST_LOCAL) : host.start()])
-            if local:
+            if local and _is_meant(local.group(), host.group(1), host.group(2)):
                 yield (local.group() + host.group()).decode("ascii")
+
+
+def _is_meant(local: bytes, label: bytes, domain: bytes) -> bool:
+    """Whether it is more than chance: of local part and the label before the top-level domain one may be short."""
+    if len(local) == 1:
+        return _WORD.search(label) is not None
+    return len(label) > 1 or domain.lower() in _COMMON
 
 
 def _wide(raw: bytes) -> str | None:

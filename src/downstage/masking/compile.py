@@ -16,7 +16,7 @@ from typing import Any
 
 from downstage.domain.plan import MaskingPlan
 from downstage.domain.policy import Entity, FieldRule, KeyTemplate, Policy, StrategySpec, TablePolicy
-from downstage.errors import ConfigError
+from downstage.errors import ConfigError, MaskingError
 from downstage.masking import selectors, strategies
 from downstage.masking.draws import Draw, Draws
 from downstage.masking.email import ALGORITHM, EmailPseudonyms
@@ -24,6 +24,7 @@ from downstage.masking.entities import CompiledEntity, pattern_of
 from downstage.masking.keys import MaskKey
 from downstage.masking.locked import UNKNOWN, Known, known_places
 from downstage.masking.nested import NestedMasker
+from downstage.masking.raw import RawMasker
 from downstage.masking.ruled import RuledWalk, Touch
 from downstage.masking.selectors import Rule
 from downstage.masking.strategies.base import Strategy
@@ -78,12 +79,30 @@ class ItemMasker:
 
     def __call__(self, item: Item) -> Item:
         """The masked item. Raises MaskingError if it cannot be masked; it must then not be written."""
-        return self._mask(item)
+        try:
+            return self._mask(item)
+        except _ODD as error:
+            raise _odd(error) from None
+
+    def raw(self) -> RawMasker | None:
+        """Masks items as the bytes they travel in; None where a rule or a lock needs their structure."""
+        return RawMasker(self._scan.nested, self) if self.by_scan_alone else None
 
     def explain(self, item: Item) -> tuple[Item, list[Touch]]:
         """The masked item, and what touched each of its leaves. Raises MaskingError as masking does."""
         ruled = self._ruled or RuledWalk(self._scan, (), _nothing_ruled(), None, "scan")
-        return ruled.explain(item)
+        try:
+            return ruled.explain(item)
+        except _ODD as error:
+            raise _odd(error) from None
+
+
+_ODD = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What an item of an unheard-of shape may raise: it is one item that cannot be masked, and no reason to end a run."""
+
+
+def _odd(error: Exception) -> MaskingError:
+    return MaskingError(f"the item cannot be masked ({type(error).__name__}): it is refused")
 
 
 def compile_pseudonyms(plan: MaskingPlan, key: MaskKey, old_keys: Iterable[MaskKey] = ()) -> EmailPseudonyms:
@@ -104,7 +123,8 @@ def compile_masker(plan: MaskingPlan, key: MaskKey, shape: TableShape, old_keys:
     refuses = policy is not None and policy.unmatched == "fail"
     others = None if refuses else compiler.entity(Entity("others"), policy.fields if policy else ())
     scan = AddressWalk(NestedMasker(pseudonyms.replace, pseudonyms.is_kept))
-    return ItemMasker(pseudonyms, RuledWalk(scan, entities, others, known, plan.unknown), scan)
+    keys = tuple(dict.fromkeys((*shape.key_names, *shape.index_key_names)))
+    return ItemMasker(pseudonyms, RuledWalk(scan, entities, others, known, plan.unknown, keys), scan)
 
 
 def fingerprint(plan: MaskingPlan, key: MaskKey, old_keys: Iterable[MaskKey] = ()) -> str:
@@ -123,6 +143,7 @@ def fingerprint(plan: MaskingPlan, key: MaskKey, old_keys: Iterable[MaskKey] = (
         "keep_addresses": sorted(plan.keep_addresses),
         "policy": repr(plan.policy.tables),
         "lists": strategies.list_versions(specs),
+        "hooks": strategies.hook_versions(specs),
     }
     return hashlib.sha256(repr(sorted(parts.items())).encode()).hexdigest()[:16]
 
@@ -138,6 +159,11 @@ class _Compiler:
     def entity(self, entity: Entity, table_fields: Sequence[FieldRule]) -> CompiledEntity:
         rules = [self._rule(rule) for rule in (*entity.fields, *table_fields)]
         start = selectors.start(rules)
+        if start.names is not None:
+            raise ConfigError(
+                f"{start.names.place}: {start.names.text} would rename the attributes of every item of table "
+                f"{self.shape.name}, its keys too: name the map whose names are data, for example byEmail.{{key}}"
+            )
         keys = {rule.attribute: tuple(map(self._template, rule.templates)) for rule in entity.keys}
         for name in dict.fromkeys((*self.shape.key_names, *self.shape.index_key_names)):
             rule = start.name(name).rule

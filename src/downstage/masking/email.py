@@ -24,6 +24,9 @@ LONGEST_ADDRESS = 254
 _REMEMBERED = 65536
 _LONGEST_REMEMBERED = 320
 _AT = re.compile(f"[{AT_SIGNS}]")
+_ANOTHER = re.compile(rf"[{AT_SIGNS}]|[=%#][^=%#]*?\.[a-z]{{2}}|\.[a-z]{{2,24}}!")
+"""What an address holds in its local part that is made of somebody else's: VERP, SRS, the percent hack, a bang path."""
+
 _DOTS = re.compile("[.\u3002\uff0e\uff61]")
 _DOT_ATOM = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*")
 
@@ -113,10 +116,10 @@ class EmailPseudonyms:
         return self.replace(address) == address
 
     def _is_kept(self, name: str) -> bool:
-        """By its canonical form. A domain keeps its own addresses, not those that stand in front of it:
-        `victim@gmail.com@ours.com`."""
+        """By its canonical form. A domain keeps its own addresses, not those that stand in front of it or are written
+        into the local part: `victim@gmail.com@ours.com`, `bounce+victim=gmail.com@ours.com`."""
         local, _, host = name.rpartition("@")
-        return name in self._keep_addresses or (host in self._keep_domains and _AT.search(local) is None)
+        return name in self._keep_addresses or (host in self._keep_domains and _ANOTHER.search(local) is None)
 
     def fingerprint(self, value: str) -> str:
         """A keyed hash that names a value in reports."""

@@ -32,6 +32,10 @@ class Known:
         """Whether this name of the map is data, and is never shown."""
         return self._any is not None and name not in self._names
 
+    def writes(self, name: str) -> bool:
+        """Whether the lock writes this name out."""
+        return name in self._names
+
     def _below(self, step: Name | str) -> Known:
         if isinstance(step, Name):
             return self._names.setdefault(step.name, Known())

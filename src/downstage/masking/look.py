@@ -19,7 +19,7 @@ from downstage.masking.binary_text import is_clean, opaque_addresses, text_of
 from downstage.masking.clean_runs import CleanRuns
 from downstage.masking.compressed import Stream, damaged, inflate
 from downstage.masking.edits import Edit, apply, merge
-from downstage.masking.escapes import GUESSED_CODECS, HIDING, JSON, QUOTED_PRINTABLE, SURE_CODECS, shows_signs
+from downstage.masking.escapes import GUESSED_CODECS, HIDING, JSON, SURE_CODECS, shows_signs
 from downstage.masking.inline import Codec
 
 MAXIMUM_DECODED = 16 * 1024 * 1024
@@ -191,14 +191,16 @@ class Look:
 
     def _base64_edits(self, text: str, layer: int) -> list[Edit]:
         edits: list[Edit] = []
-        before, after = _escape_marks(text)
+        units: list[list[Span]] | None = None
         for run in base64_text.RUN.finditer(text):
             start, end = run.span()
             if layer <= _DEEPEST_REMEMBERED and self._clean_runs is not None and run.group() in self._clean_runs:
                 continue
             found = self._run_edits(run.group(), layer)
-            if found and (text[end : end + 1] in after or text[max(0, start - 1) : start] in before):
-                found = [edit for edit in found if not edit.refused]
+            if any(edit.refused for edit in found):
+                units = _escaped(text) if units is None else units
+                if any(_touches(start, end, spans) for spans in units):
+                    found = [edit for edit in found if not edit.refused]
             edits.extend(edit._replace(start=start + edit.start, end=start + edit.end) for edit in found)
         return edits
 
@@ -215,9 +217,9 @@ class Look:
             edit = self._token_edit(token, start, layer, latin=False) if token else None
             if edit:
                 edits.append(edit)
-            if token and ((edit and not edit.refused) or _is_readable(token.raw)):
+            if token and (not edit.refused if edit else _is_readable(token.raw)):
                 taken.insert(place, (start, end))
-        if not taken:
+        if not taken and not edits:
             token = base64_text.decode(run, whole=True)
             edit = self._token_edit(token, 0, layer, latin=True) if token and not token.short else None
             edits = [edit] if edit else edits
@@ -270,9 +272,19 @@ def _nothing_hidden(text: str) -> list[Edit]:
     return []
 
 
-def _escape_marks(text: str) -> tuple[set[str], set[str]]:
-    """The characters of escapes before and after a run of base64 that make it a part only. Its decoded view shows the
-    whole, so nothing is refused because of the part."""
-    mime = {"="} if QUOTED_PRINTABLE.applies_to(text) else set()
-    html = {";"} if "&" in text else set()
-    return {"%", "\\"} | html | mime, {"%", "\\", "&"} | mime
+def _escaped(text: str) -> list[list[Span]]:
+    """Where the sure codecs read units in `text`, in order, a list for each codec. A run of base64 that one of them
+    touches is a part only: the decoded view shows the whole, so nothing is refused because of the part."""
+    codecs = [codec for codec in SURE_CODECS if codec.applies_to(text)]
+    if "\\" in text and _JSON_START.match(text):
+        codecs.append(JSON)
+    return [
+        [unit.span() for unit in codec.unit.finditer(text) if codec.decode(unit.group()) is not None]
+        for codec in codecs
+    ]
+
+
+def _touches(start: int, end: int, spans: list[Span]) -> bool:
+    """Whether one of `spans` (in order, without overlap) meets the one from `start` to `end`."""
+    place = bisect_left(spans, start, key=lambda span: span[1])
+    return place < len(spans) and spans[place][0] <= end

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from downstage.domain.paths import ANY_NAME, ELEMENT, KEY, Name, Step, is_plain_name, show
+from downstage.domain.paths import ANY_DEPTH, ANY_NAME, ELEMENT, KEY, Name, Step, is_plain_name, show
 from downstage.domain.policy import Unknown
 from downstage.errors import MaskingError
 from downstage.masking.entities import CompiledEntity
@@ -59,21 +59,35 @@ class _Here:
 
     def entry(self, name: str) -> _Here:
         """The place of a map's entry."""
-        state = self.state.name(name)
-        data = not is_plain_name(name) or (self.known is not None and self.known.hides(name))
         known = self.known.name(name) if self.known is not None else None
-        return _Here(state, state.rule or self.rule, known, (*self.path, ANY_NAME if data else Name(name)))
+        return self._below(self.state.name(name), known, ANY_NAME if self._is_data(name) else Name(name))
 
     def element(self) -> _Here:
         """The place of a list's elements."""
-        state = self.state.element()
         known = self.known.element() if self.known is not None else None
-        return _Here(state, state.rule or self.rule, known, (*self.path, ELEMENT))
+        return self._below(self.state.element(), known, ELEMENT)
+
+    def _below(self, state: State, known: Known | None, step: Step) -> _Here:
+        """What an enclosing container lost as a whole, a rule for any depth does not bring back."""
+        rule = state.rule or self.rule
+        if self.rule is not None and self.rule.strategy.whole and state.rule and ANY_DEPTH in state.rule.steps:
+            rule = self.rule
+        return _Here(state, rule, known, (*self.path, step))
+
+    def _is_data(self, name: str) -> bool:
+        """Whether a name may be data and is not shown: what is no plain name, is under a rule for any name, or, below
+        the item's own attributes, was not written out in the lock."""
+        if not is_plain_name(name) or self.state.names_are_data:
+            return True
+        if self.known is None:
+            return False
+        return self.known.hides(name) if not self.path else not self.known.writes(name)
 
 
 class RuledWalk:
     """Masks items of one table. `others` is the entity of items that no other matches, None if such are refused;
-    `known` is the lock's tree, None if there is no lock. `unknown_values` counts what the lock does not know."""
+    `known` is the lock's tree, None if there is no lock; `key_names` are keys of the table or an index, which no rule
+    may take away. `unknown_values` counts what the lock does not know."""
 
     def __init__(
         self,
@@ -82,12 +96,14 @@ class RuledWalk:
         others: CompiledEntity | None,
         known: Known | None,
         unknown: Unknown,
+        key_names: Sequence[str] = (),
     ) -> None:
         self._scan = scan
         self._entities = entities
         self._others = others
         self._known = known
         self._unknown = unknown
+        self._key_names = key_names
         self._touches: list[Touch] | None = None
         self._item: Item = {}
         self.unknown_values = 0
@@ -98,7 +114,11 @@ class RuledWalk:
         if entity is None:
             raise MaskingError("the item matches no entity of its table: add one to the policy, or 'unmatched: scan'")
         self._item = item
-        return self._entries(item, _Here(entity.start, None, self._known, ()), entity.keys)
+        masked = self._entries(item, _Here(entity.start, None, self._known, ()), entity.keys)
+        for name in self._key_names:
+            if name in item and not _is_same_kind(item[name], masked.get(name)):
+                raise MaskingError(f"the key {name} would be lost, empty or of another type: correct its rule")
+        return masked
 
     def explain(self, item: Item) -> tuple[Item, list[Touch]]:
         """The masked item, and what touched each of its leaves."""
@@ -136,7 +156,8 @@ class RuledWalk:
             raise MaskingError(
                 f"{here.shown} of type {kind} is not in masking.lock: run 'downstage discover', or set 'unknown: scan'"
             )
-        if kind not in ("M", "L") or (here.rule is not None and here.rule.strategy.whole and not here.state.live):
+        whole = here.rule is not None and here.rule.strategy.whole
+        if kind not in ("M", "L") or (whole and not here.state.refined):
             self.unknown_values += unknown
             return self._leaf(value, kind, here, unknown=unknown)
         new: Any
@@ -147,6 +168,8 @@ class RuledWalk:
             new = [masked for member in content if (masked := self._value(member, below)) is not DROPPED]
             if len(new) == len(content) and all(one is other for one, other in zip(new, content, strict=True)):
                 new = content
+        if whole and content and not new:
+            return DROPPED
         return value if new is content else {kind: new}
 
     def _leaf(self, value: Attribute, kind: str, here: _Here, *, unknown: bool) -> Attribute:
@@ -223,6 +246,12 @@ class RuledWalk:
             found = self._scan.nested.replaced - before
             self._touches.append(Touch(here.shown, kind, by, rule, strategy, place, masked != old, found))
         return masked
+
+
+def _is_same_kind(before: Attribute, after: Attribute | None) -> bool:
+    """Whether a key is still one: of its type, and not empty where it was not."""
+    (kind,) = before
+    return after is not None and kind in after and (after[kind] != "" or before[kind] == "")
 
 
 def _replaced(rule: Rule, value: Attribute, place: Place) -> Attribute:

@@ -41,8 +41,9 @@ class State:
         "_positions",
         "_rules",
         "_states",
-        "live",
         "names",
+        "names_are_data",
+        "refined",
         "rule",
     )
 
@@ -55,9 +56,12 @@ class State:
         ends = [index for index, at in positions if at == len(rules[index].steps)]
         self.rule = _likeliest(rules, ends)
         self.names = _likeliest(rules, [index for index, at in positions if rules[index].steps[at:] == (KEY,)])
-        self.live = any(at < len(rules[index].steps) for index, at in positions)
-        """Whether a rule names something further down."""
-        following = [rules[index].steps[at] for index, at in positions if at < len(rules[index].steps)]
+        under_way = [(rules[index].steps, at) for index, at in positions if at < len(rules[index].steps)]
+        self.refined = any(ANY_DEPTH not in steps for steps, _ in under_way)
+        """Whether a rule that does not apply at any depth names something further down."""
+        following = [steps[at] for steps, at in under_way]
+        self.names_are_data = KEY in following or ANY_NAME in following
+        """Whether a rule takes the map's names for data."""
         self._mentioned = frozenset(step.name for step in following if isinstance(step, Name))
         self._known: dict[str, State] = {}
         self._other: State | None = None

@@ -7,25 +7,33 @@ What only the target has (an index, a tag, a protection) is shown and is never a
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
+from fnmatch import fnmatchcase
 
 from downstage.domain.refs import TargetTable
 from downstage.domain.table_schema import (
     FACTS,
     Difference,
-    Encryption,
-    Index,
-    KeyPart,
     ParityTerms,
     Remedy,
-    Scaling,
     Subscription,
     TableSchema,
-    Units,
     Unknown,
+)
+from downstage.planning import parity_capacity
+from downstage.planning.parity_words import (
+    NONE,
+    ONLY_TARGET,
+    differing,
+    index_text,
+    json_text,
+    key_text,
+    keys_text,
+    list_text,
+    named,
+    number_text,
+    unknown,
 )
 from downstage.planning.translation import (
     lacks_key,
@@ -34,9 +42,6 @@ from downstage.planning.translation import (
     statements,
     translated,
 )
-
-NONE = "none"
-_ONLY_TARGET = "only the target has it: remove it yourself, or accept it"
 
 
 def differences(
@@ -66,129 +71,44 @@ def demanded(found: Iterable[Difference]) -> tuple[Difference, ...]:
 def _all(
     source: TableSchema, ours: TableSchema, theirs: TableSchema, terms: ParityTerms, place: TargetTable
 ) -> Iterator[Difference]:
-    yield from _value("keys", "", _keys(ours.keys), _keys(theirs.keys), remedy="recreate")
+    yield from differing("keys", "", keys_text(ours.keys), keys_text(theirs.keys), remedy="recreate")
     yield from _local_indexes(ours, theirs)
     yield from _global_indexes(ours, theirs)
-    yield from _value("billing", "", _billing(ours), _billing(theirs))
-    yield from _throughput(ours, theirs)
-    yield from _maxima(ours, theirs)
-    yield from _warmth(ours, theirs, terms)
-    yield from _autoscaling(ours, theirs)
+    yield from differing("billing", "", _billing(ours), _billing(theirs))
+    yield from parity_capacity.throughput(ours, theirs)
+    yield from parity_capacity.maxima(ours, theirs)
+    yield from parity_capacity.warmth(ours, theirs, terms)
+    yield from parity_capacity.autoscaling(ours, theirs)
     yield from _stream(ours, theirs)
     yield from _ttl(ours, theirs)
-    yield from _value("table_class", "", ours.table_class, theirs.table_class)
+    yield from differing("table_class", "", ours.table_class, theirs.table_class)
     yield from _encryption(source, ours, theirs, terms, place)
     yield from _protection("deletion_protection", ours.deletion_protection, theirs.deletion_protection)
     yield from _recovery(ours, theirs)
-    yield from _named("tags", ours.tags, theirs.tags)
+    yield from named("tags", ours.tags, theirs.tags)
     yield from _policy(source, ours, theirs)
     yield from _insights(ours, theirs)
-    yield from _value(
-        "replicas", "", _list(ours.replicas), _list(theirs.replicas), remedy="by hand",
+    yield from differing(
+        "replicas", "", list_text(ours.replicas), list_text(theirs.replicas), remedy="by hand",
         note="replicas of a global table are never cloned: they would carry the data on",
     )  # fmt: skip
-    yield from _subscriptions(ours, theirs)
+    yield from _subscriptions(ours, theirs, terms)
 
 
-def _value(
-    fact: str, place: str, ours: str, theirs: str, *, remedy: Remedy = "change", note: str = ""
-) -> Iterator[Difference]:
-    if ours != theirs:
-        yield Difference(fact, place, ours, theirs, remedy=remedy, note=note)
-
-
-def _unknown(fact: str, ours: Any, theirs: Any, *, place: str = "") -> Difference:
-    texts = [f"not known: {side.reason}" if isinstance(side, Unknown) else "known" for side in (ours, theirs)]
-    return Difference(
-        fact, place, texts[0], texts[1], "unknown", "none", "allow the role to look, or accept it in the configuration"
-    )
-
-
-def _named(fact: str, ours: Mapping[str, str] | Unknown, theirs: Mapping[str, str] | Unknown) -> Iterator[Difference]:
-    """Facts with a name each: what the source lacks is only shown."""
-    if isinstance(ours, Unknown) or isinstance(theirs, Unknown):
-        yield _unknown(fact, ours, theirs)
-        return
-    for name in sorted({*ours, *theirs}):
-        if name not in ours:
-            yield Difference(fact, name, NONE, theirs[name], remedy="by hand", note=_ONLY_TARGET)
-        elif ours[name] != theirs.get(name):
-            yield Difference(fact, name, ours[name], theirs.get(name, NONE), remedy="change")
-
-
-# ---- indexes and capacity
+# ---- indexes and billing
 
 
 def _local_indexes(ours: TableSchema, theirs: TableSchema) -> Iterator[Difference]:
-    mine, other = ({index.name: _index(index) for index in side.local_indexes} for side in (ours, theirs))
+    mine, other = ({index.name: index_text(index) for index in side.local_indexes} for side in (ours, theirs))
     for name in sorted({*mine, *other}):
-        yield from _value("local_indexes", name, mine.get(name, NONE), other.get(name, NONE), remedy="recreate")
+        yield from differing("local_indexes", name, mine.get(name, NONE), other.get(name, NONE), remedy="recreate")
 
 
 def _global_indexes(ours: TableSchema, theirs: TableSchema) -> Iterator[Difference]:
-    mine, other = ({index.name: _index(index) for index in side.global_indexes} for side in (ours, theirs))
-    for one in _named("global_indexes", mine, other):
+    mine, other = ({index.name: index_text(index) for index in side.global_indexes} for side in (ours, theirs))
+    for one in named("global_indexes", mine, other):
         both = one.place in mine and one.place in other
         yield replace(one, note="a clone removes the index and makes it anew") if both else one
-
-
-def _throughput(ours: TableSchema, theirs: TableSchema) -> Iterator[Difference]:
-    """Provisioned units; where both sides scale by themselves, what they have at the moment says nothing."""
-    if ours.on_demand or theirs.on_demand:
-        return
-    scaled = _scaled(ours) & _scaled(theirs)
-    for index, mine, other in _capacities(ours, theirs, "throughput"):
-        for way in ("read", "write"):
-            if (index, way) not in scaled:
-                yield from _value("throughput", _at(index, way), _units(mine, way), _units(other, way))
-
-
-def _maxima(ours: TableSchema, theirs: TableSchema) -> Iterator[Difference]:
-    if not ours.on_demand:
-        return
-    for index, mine, other in _capacities(ours, theirs, "maximum"):
-        for way in ("read", "write"):
-            yield from _value("on_demand_maximum", _at(index, way), _units(mine, way), _units(other, way))
-
-
-def _warmth(ours: TableSchema, theirs: TableSchema, terms: ParityTerms) -> Iterator[Difference]:
-    """Warm throughput costs money and never goes down, so production's is asked for only in the configuration."""
-    for index, mine, other in _capacities(ours, theirs, "warm"):
-        for way in ("read", "write"):
-            have = getattr(other, way) or 0
-            asked = getattr(terms.warm, way) if terms.warm is not None else None
-            if asked is not None and have < asked:
-                yield Difference("warm_throughput", _at(index, way), str(asked), _units(other, way))
-            elif terms.warm is None and have < (getattr(mine, way) or 0):
-                yield Difference(
-                    "warm_throughput", _at(index, way), _units(mine, way), _units(other, way), "accepted", "none",
-                    "colder than the source: it costs money, so set 'warm_throughput' of the table if you want it",
-                )  # fmt: skip
-
-
-def _autoscaling(ours: TableSchema, theirs: TableSchema) -> Iterator[Difference]:
-    if ours.on_demand:
-        return
-    sides = [
-        side.autoscaling
-        if isinstance(side.autoscaling, Unknown)
-        else {_at(one.index, one.dimension): _scaling(one) for one in side.autoscaling}
-        for side in (ours, theirs)
-    ]
-    yield from _named("autoscaling", sides[0], sides[1])
-
-
-def _capacities(ours: TableSchema, theirs: TableSchema, which: str) -> Iterator[tuple[str | None, Units, Units]]:
-    """The table's units of both sides, then those of each index that both have."""
-    yield None, getattr(ours, which), getattr(theirs, which)
-    other = {index.name: index for index in theirs.global_indexes}
-    for index in ours.global_indexes:
-        if index.name in other:
-            yield index.name, getattr(index, which), getattr(other[index.name], which)
-
-
-def _scaled(side: TableSchema) -> set[tuple[str | None, str]]:
-    return set() if isinstance(side.autoscaling, Unknown) else {(one.index, one.dimension) for one in side.autoscaling}
 
 
 # ---- the rest
@@ -197,39 +117,38 @@ def _scaled(side: TableSchema) -> set[tuple[str | None, str]]:
 def _stream(ours: TableSchema, theirs: TableSchema) -> Iterator[Difference]:
     if ours.stream == theirs.stream:
         return
+    unheard = theirs.stream is None or theirs.subscriptions == ()
+    remedy: Remedy = "change" if ours.stream is not None and unheard else "by hand"
+    note = "" if unheard else "another view is another stream, on which the consumers of this one would be deaf"
     if ours.stream is None:
-        remedy, note = "by hand", _ONLY_TARGET
-    elif theirs.stream is None or theirs.subscriptions == ():
-        remedy, note = "change", ""
-    else:
-        remedy, note = "by hand", "another view is another stream, on which the consumers of this one would be deaf"
-    yield Difference("stream", "", ours.stream or NONE, theirs.stream or NONE, remedy=remedy, note=note)  # type: ignore[arg-type]
+        note = ONLY_TARGET
+    yield Difference("stream", "", ours.stream or NONE, theirs.stream or NONE, remedy=remedy, note=note)
 
 
 def _ttl(ours: TableSchema, theirs: TableSchema) -> Iterator[Difference]:
     if isinstance(ours.ttl, Unknown) or isinstance(theirs.ttl, Unknown):
-        yield _unknown("ttl", ours.ttl, theirs.ttl)
+        yield unknown("ttl", ours.ttl, theirs.ttl)
     elif ours.ttl is None:
-        yield from _value("ttl", "", NONE, theirs.ttl or NONE, remedy="by hand", note=_ONLY_TARGET)
+        yield from differing("ttl", "", NONE, theirs.ttl or NONE, remedy="by hand", note=ONLY_TARGET)
     else:
         note = "enabled once the copy is verified"
-        yield from _value("ttl", "", ours.ttl, theirs.ttl or NONE, remedy="later", note=note)
+        yield from differing("ttl", "", ours.ttl, theirs.ttl or NONE, remedy="later", note=note)
 
 
 def _encryption(
     source: TableSchema, ours: TableSchema, theirs: TableSchema, terms: ParityTerms, place: TargetTable
 ) -> Iterator[Difference]:
     if isinstance(source.encryption, Unknown) or isinstance(ours.encryption, Unknown):
-        yield _unknown("encryption", source.encryption, theirs.encryption)
+        yield unknown("encryption", source.encryption, theirs.encryption)
     elif lacks_key(source, place, terms):
-        there = "not known" if isinstance(theirs.encryption, Unknown) else _key(theirs.encryption)
+        there = "not known" if isinstance(theirs.encryption, Unknown) else key_text(theirs.encryption)
         note = "a key of the source encrypts nothing here: name one of the target under 'parity.kms', or accept it"
-        yield Difference("encryption", "", _key(source.encryption), there, remedy="by hand", note=note)
+        yield Difference("encryption", "", key_text(source.encryption), there, remedy="by hand", note=note)
     elif isinstance(theirs.encryption, Unknown):
-        yield _unknown("encryption", source.encryption, theirs.encryption)
+        yield unknown("encryption", source.encryption, theirs.encryption)
     elif ours.encryption != theirs.encryption:
-        note = f"in the target: {_key(ours.encryption)}" if ours.encryption != source.encryption else ""
-        yield Difference("encryption", "", _key(source.encryption), _key(theirs.encryption), note=note)
+        note = f"in the target: {key_text(ours.encryption)}" if ours.encryption != source.encryption else ""
+        yield Difference("encryption", "", key_text(source.encryption), key_text(theirs.encryption), note=note)
 
 
 def _protection(fact: str, ours: bool, theirs: bool) -> Iterator[Difference]:
@@ -237,30 +156,30 @@ def _protection(fact: str, ours: bool, theirs: bool) -> Iterator[Difference]:
     if ours != theirs:
         safer = theirs and not ours
         yield Difference(
-            fact, "", on[ours], on[theirs], remedy="by hand" if safer else "change", note=_ONLY_TARGET if safer else ""
+            fact, "", on[ours], on[theirs], remedy="by hand" if safer else "change", note=ONLY_TARGET if safer else ""
         )
 
 
 def _recovery(ours: TableSchema, theirs: TableSchema) -> Iterator[Difference]:
     fact = "point_in_time_recovery"
     if isinstance(ours.recovery, Unknown) or isinstance(theirs.recovery, Unknown):
-        yield _unknown(fact, ours.recovery, theirs.recovery)
+        yield unknown(fact, ours.recovery, theirs.recovery)
         return
     yield from _protection(fact, ours.recovery.on, theirs.recovery.on)
     if ours.recovery.on and theirs.recovery.on:
-        yield from _value(fact, "days", _number(ours.recovery.days), _number(theirs.recovery.days))
+        yield from differing(fact, "days", number_text(ours.recovery.days), number_text(theirs.recovery.days))
 
 
 def _policy(source: TableSchema, ours: TableSchema, theirs: TableSchema) -> Iterator[Difference]:
     if isinstance(ours.policy, Unknown) or isinstance(theirs.policy, Unknown):
-        yield _unknown("resource_policy", ours.policy, theirs.policy)
+        yield unknown("resource_policy", ours.policy, theirs.policy)
         return
     foreign = source.account != ours.account
     mine = {sid: normal_statement(found) for sid, found in statements(ours.policy).items()}
     other = {sid: normal_statement(found) for sid, found in statements(theirs.policy).items()}
     for sid in sorted({*mine, *other}):
         told = foreign and sid in mine and names_account(mine[sid], source.account)
-        texts = (_json(mine[sid]) if sid in mine else NONE, _json(other[sid]) if sid in other else NONE)
+        texts = (json_text(mine[sid]) if sid in mine else NONE, json_text(other[sid]) if sid in other else NONE)
         if told:
             note = "it names the source's account: say under 'parity.accounts' who it is in the target, or accept it"
             yield Difference("resource_policy", sid, *texts, remedy="by hand", note=note)
@@ -271,7 +190,7 @@ def _policy(source: TableSchema, ours: TableSchema, theirs: TableSchema) -> Iter
                 sid,
                 *texts,
                 remedy="by hand" if only else "change",
-                note=_ONLY_TARGET if only else "",
+                note=ONLY_TARGET if only else "",
             )
 
 
@@ -280,20 +199,25 @@ def _insights(ours: TableSchema, theirs: TableSchema) -> Iterator[Difference]:
         side.insights if isinstance(side.insights, Unknown) else {name or "table": "on" for name in side.insights}
         for side in (ours, theirs)
     ]
-    yield from _named("contributor_insights", sides[0], sides[1])
+    yield from named("contributor_insights", sides[0], sides[1])
 
 
-def _subscriptions(ours: TableSchema, theirs: TableSchema) -> Iterator[Difference]:
+def _subscriptions(ours: TableSchema, theirs: TableSchema, terms: ParityTerms) -> Iterator[Difference]:
     if isinstance(ours.subscriptions, Unknown) or isinstance(theirs.subscriptions, Unknown):
-        yield _unknown("consumers", ours.subscriptions, theirs.subscriptions)
+        yield unknown("consumers", ours.subscriptions, theirs.subscriptions)
         return
     mine = {one.function: one for one in ours.subscriptions}
     other = {one.function: one for one in theirs.subscriptions}
-    yield from _named(
+    for one in named(
         "consumers",
-        {name: _json(one.settings) for name, one in mine.items()},
-        {name: _json(one.settings) for name, one in other.items()},
-    )
+        {name: json_text(found.settings) for name, found in mine.items()},
+        {name: json_text(found.settings) for name, found in other.items()},
+    ):
+        base = one.place.partition(":")[0]
+        if one.place not in mine and any(fnmatchcase(base, pattern) for pattern in terms.own_consumers):
+            yield replace(one, verdict="accepted", remedy="none", note="'streams.functions' names it")
+        else:
+            yield one
     for name in sorted({*mine} & {*other}):
         yield from _start(mine[name], other[name])
 
@@ -311,46 +235,5 @@ def _start(mine: Subscription, other: Subscription) -> Iterator[Difference]:
     )  # fmt: skip
 
 
-# ---- texts
-
-
-def _keys(keys: Iterable[KeyPart]) -> str:
-    return ", ".join(f"{key.name} {key.type} {key.role}" for key in keys) or NONE
-
-
-def _index(index: Index) -> str:
-    attributes = f" ({', '.join(index.attributes)})" if index.attributes else ""
-    return f"{_keys(index.keys)}; {index.projection}{attributes}"
-
-
 def _billing(schema: TableSchema) -> str:
     return "on demand" if schema.on_demand else "provisioned"
-
-
-def _units(units: Units, way: str) -> str:
-    return _number(getattr(units, way))
-
-
-def _number(number: int | None) -> str:
-    return NONE if number is None else str(number)
-
-
-def _at(index: str | None, way: str) -> str:
-    return f"{index} {way}" if index else way
-
-
-def _scaling(one: Scaling) -> str:
-    return f"{one.minimum} to {one.maximum}, {_json(list(one.policies))}"
-
-
-def _key(encryption: Encryption) -> str:
-    kinds = {"aws-owned": "AWS-owned key", "aws-managed": "AWS-managed key", "customer": "customer key"}
-    return f"{kinds[encryption.kind]} {encryption.key}" if encryption.key else kinds[encryption.kind]
-
-
-def _list(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names)) or NONE
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(", ", ": "), ensure_ascii=False, default=dict)

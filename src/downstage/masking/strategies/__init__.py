@@ -14,7 +14,7 @@ from downstage.masking.email import EmailPseudonyms
 from downstage.masking.strategies import dates, identifiers, lists, numbers, people, places, text, tokens, whole
 from downstage.masking.strategies.base import Strategy
 from downstage.masking.strategies.email import make_email
-from downstage.masking.strategies.hook import make_hook
+from downstage.masking.strategies.hook import make_hook, version_of
 from downstage.masking.strategies.options import Options
 
 Maker = Callable[[Options, Draws], Strategy]
@@ -71,3 +71,9 @@ def list_versions(specs: Iterable[StrategySpec]) -> str:
     """12 hex digits over the fake-data lists that these strategies pick from; empty if they use none. Another version
     of the library with other lists makes other pseudonyms."""
     return lists.version(name for spec in specs for name in _LISTS.get(spec.name, ()))
+
+
+def hook_versions(specs: Iterable[StrategySpec]) -> list[str]:
+    """What tells one state of the hooks' code from another: a function's `version`, else its module's text."""
+    calls = {str(spec.options.get("call", "")) for spec in specs if spec.name == "hook"}
+    return [f"{call}={version_of(call)}" for call in sorted(calls)]

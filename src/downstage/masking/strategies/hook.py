@@ -8,7 +8,10 @@ the function returns must be of the type that it was given. Of an exception only
 from __future__ import annotations
 
 import base64
+import copy
+import hashlib
 import importlib
+import inspect
 import queue
 import re
 import threading
@@ -35,8 +38,8 @@ Function = Callable[[Any, "Context"], Any]
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a hook is told beside the value. `path` is the place without data, `kind` is S, N, B or BOOL, `item` the
-    whole item as it was read, in typed JSON. The draws belong to the rule's pseudonym domain."""
+    """What a hook is told beside the value. `path` is the place without data, `kind` is S, N, B or BOOL, `item` a
+    copy of the whole item as it was read, in typed JSON. The draws belong to the rule's pseudonym domain."""
 
     path: str
     kind: str
@@ -122,7 +125,7 @@ class Hook:
         if kind not in ("S", "N", "B", "BOOL"):
             raise refusal("hook", kind)
         given = base64.b64decode(content) if kind == "B" else content
-        result = self._caller.call(given, Context(place.path, kind, place.item, self._draw))
+        result = self._caller.call(given, Context(place.path, kind, copy.deepcopy(place.item), self._draw))
         return DROPPED if result is None else {kind: self._checked(kind, result)}
 
     def _checked(self, kind: str, result: Any) -> Any:
@@ -164,3 +167,16 @@ def _imported(options: Options, call: str) -> Function:
         raise options.wrong(f"finds no function '{function_name}' in the module '{module_name}'")
     checked: Function = function
     return checked
+
+
+def version_of(call: str) -> str:
+    """The hook's own `version`, else a hash of its module's source; empty if neither can be had (then it cannot be
+    imported either, which is said where the policy is compiled)."""
+    module_name, _, function_name = call.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+        version = getattr(getattr(module, function_name), "version", None)
+        source = "" if version is not None else inspect.getsource(module)
+    except Exception:  # noqa: BLE001  a module may raise anything while it is imported
+        return ""
+    return str(version) if version is not None else hashlib.sha256(source.encode()).hexdigest()[:16]

@@ -18,6 +18,9 @@ from downstage.masking.strategies.leaves import Leaves
 from downstage.masking.strategies.options import Options
 
 _LONGEST_PHONE = 64
+_SHORTEST = 7
+"""Digits below which a number is only a part of one: nothing of it stays."""
+
 _EXTENSION = re.compile(r"(?i)[ ,;]{0,2}(?:extension|ext\.?|x|#)[ :]{0,2}\d{1,8}\s{0,2}\Z")
 _FICTION = "55501"
 _PLAIN_NUMBER = re.compile(r"[0-9]{1,38}")
@@ -56,7 +59,8 @@ def phone_number(draw: Draw, text: str) -> str:
 
 
 def _phone_digits(draw: Draw, digits: str, *, plus: bool, nowhere: str) -> str:
-    nowhere = nowhere[: len(digits)]
+    if len(digits) < _SHORTEST:
+        return "0" * len(digits)
     if digits.startswith(nowhere):
         return digits
     home = digits[-10:]
@@ -75,9 +79,10 @@ def _fiction(draw: Draw, canonical: str) -> str:
 def ssn_text(draw: Draw, text: str) -> str:
     """000 and drawn digits in the form of `text`; letters become X."""
     digits = _digits(text)
-    nobody = "000"[: len(digits)]
-    if not digits.startswith(nobody):
-        digits = nobody + Stream(draw, digits).digits(len(digits) - len(nobody))
+    if len(digits) < _SHORTEST:
+        digits = "0" * len(digits)
+    elif not digits.startswith("000"):
+        digits = "000" + Stream(draw, digits).digits(len(digits) - 3)
     return _put("".join("X" if is_letter(character) else character for character in text), digits)
 
 
