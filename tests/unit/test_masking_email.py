@@ -30,8 +30,8 @@ def pseudonyms(
 
 def test_the_same_everywhere_and_frozen() -> None:
     assert pseudonyms().replace("bob@x.example") == pseudonyms().replace("bob@x.example")
-    assert pseudonyms().replace("bob@x.example") == "u-yijktyqvdgdnztgomxxycyqhriwdkzml@test.example.com"
-    assert pseudonyms().replace("Bob@x.example") == "u-yIjKTYQVdGdNZtGomxxycyQhriwDKzMl@test.example.com"
+    assert pseudonyms().replace("bob@x.example") == "u-ytstixypwridiqafayjhvgrcjhfsbdqy@test.example.com"
+    assert pseudonyms().replace("Bob@x.example") == "u-ytstIxypWridIQAfAyjHvgRCJhfSBdqY@test.example.com"
 
 
 TWINS = [
@@ -100,6 +100,7 @@ def test_a_pseudonym_is_its_own_pseudonym_in_any_case() -> None:
 def test_a_stranger_at_the_sink_is_masked() -> None:
     ours = pseudonyms()
     made = ours.replace("bob@x.example")
+    with_k = next(name for name in map(ours.replace, ("bob@x.example", "ann@x.example", "eve@x.example")) if "k" in name)
     rotated = pseudonyms(key=MaskKey(bytes(range(1, 65)))).replace("bob@x.example")
     for stranger in (
         f"u-{'a' * LENGTH}@test.example.com",
@@ -110,7 +111,7 @@ def test_a_stranger_at_the_sink_is_masked() -> None:
         f"victim@mail.example-{made}",
         f"victim@{made}",
         made.replace("@", "x@"),
-        made.replace("k", "\u212a"),
+        with_k.replace("k", "\u212a"),
     ):
         assert ours.is_pseudonym(ours.replace(stranger))
         assert ours.replace(stranger) != stranger

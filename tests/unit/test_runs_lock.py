@@ -32,17 +32,17 @@ def project(tmp_path: Path) -> Project:
 
 def test_the_second_run_is_refused_and_the_first_is_named(project: Project) -> None:
     with (
-        project._exclusive("test"),
+        project.exclusive("test"),
         pytest.raises(RunConflict, match=f"process {os.getpid()}"),
-        project._exclusive("test"),
+        project.exclusive("test"),
     ):
         pass
-    with project._exclusive("test"):
+    with project.exclusive("test"):
         pass  # it was let go
 
 
 def test_environments_do_not_wait_for_each_other(project: Project) -> None:
-    with project._exclusive("test"), project._exclusive("staging"):
+    with project.exclusive("test"), project.exclusive("staging"):
         pass
 
 
@@ -52,7 +52,7 @@ def test_looking_makes_nothing_and_changes_nothing(project: Project) -> None:
     with pytest.raises(UsageError, match="no refresh here yet"):
         project.find(None)
     assert not project.state.exists()
-    with project._exclusive("test"):
+    with project.exclusive("test"):
         assert project._held("test")
         assert (project.state / "test.lock").read_text() == str(os.getpid())
     assert not project._held("test")
@@ -64,14 +64,14 @@ def test_who_only_looks_does_not_pass_for_another_run(project: Project) -> None:
         fcntl.flock(looking, fcntl.LOCK_SH)
         letting_go = threading.Timer(0.2, fcntl.flock, (looking, fcntl.LOCK_UN))
         letting_go.start()
-        with project._exclusive("test"):
+        with project.exclusive("test"):
             assert project._held("test")
         letting_go.join()
 
 
 def test_a_state_directory_that_cannot_be_made(project: Project) -> None:
     project.state.write_text("a file")
-    with pytest.raises(UsageError, match=r"the state directory .* cannot be used"), project._exclusive("test"):
+    with pytest.raises(UsageError, match=r"the state directory .* cannot be used"), project.exclusive("test"):
         pass
 
 

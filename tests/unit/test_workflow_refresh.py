@@ -13,6 +13,7 @@ from downstage.domain.events import Note, Progress, StepFinished, StepStarted
 from downstage.domain.outcome import Result, StepState
 from downstage.domain.plan import BucketPair, EnginePlan, Flag, ItemFlag, RefreshPlan, Wipe
 from downstage.domain.refs import SourceBucket, TargetBucket, TargetTable
+from downstage.domain.table_schema import ParityTerms
 from downstage.errors import (
     AwsError,
     ConfigError,
@@ -532,3 +533,26 @@ def test_the_items_of_the_world_are_what_the_tests_think() -> None:
     plan: RefreshPlan = plan_of()
     assert len(some_items()) == 9
     assert plan.flags_tables == {FLAGS}
+
+
+def test_items_expire_only_after_the_target_is_verified() -> None:
+    world = World()
+    world.refresh()
+    steps = [record.name for record in world.journal.steps("run-1")]
+    assert steps.index("verify-tables") < steps.index("expiry") < steps.index("consumers-on")
+    assert world.target_tables[TARGET].ttl_attribute == "expires"
+    assert world.writes.count(f"expire items of {TARGET}") == 1
+
+
+def test_a_target_that_is_not_proven_expires_nothing() -> None:
+    world = copied()
+    world.target_tables[TARGET].put([{"pk": {"S": "case|9"}, "sk": {"S": "x"}}])
+    stopped(world, VerificationFailed, f"table {TARGET}")
+    assert world.target_tables[TARGET].ttl_attribute is None
+
+
+def test_expiry_that_the_configuration_accepts_as_it_is_is_left_alone() -> None:
+    pair = plan_of().tables[0]
+    world = World(plan=plan_of(tables=(replace(pair, terms=ParityTerms(accept=("ttl",))),)))
+    world.refresh()
+    assert world.target_tables[TARGET].ttl_attribute is None

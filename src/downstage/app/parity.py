@@ -55,7 +55,7 @@ def clone(
     todo = [one.pair for one in found if one.mendable or (ttl and any(d.remedy == "later" for d in one.demanded))]
     if not todo or not agreed(found):
         return found
-    with project._exclusive(environment):
+    with project.exclusive(environment):
         current = _checked(cloner, todo)  # whoever had to agree took their time
         after = {one.pair.target: cloner.clone(one, ttl=ttl) for one in current}
     return [after.get(one.pair.target, one) for one in found]

@@ -112,7 +112,7 @@ class Project:
         """Runs `steps` as a new run. `kind` is `refresh`, or the name of the one command it is."""
         sides = Sides.of(self.plan(environment, steps))
         settings = self._settings(sides)
-        with self._exclusive(environment):
+        with self.exclusive(environment):
             journal = self.journal()
             settings |= self._earlier(journal, environment, kind)
             now = datetime.now(UTC)
@@ -136,7 +136,7 @@ class Project:
             raise UsageError(f"run {run_id} has ended: there is nothing to resume; see 'downstage report {run_id}'")
         sides = Sides.of(self.plan(record.environment, record.settings["steps"]))
         now = self._settings(sides)
-        with self._exclusive(record.environment):
+        with self.exclusive(record.environment):
             journal = self.journal()
             _refuse_outdated(record, journal.runs())
             for name, what in (("plan", "the configuration"), ("mask", "the masking key or policy")):
@@ -264,7 +264,7 @@ class Project:
         return self.state / f"{environment}.lock"
 
     @contextmanager
-    def _exclusive(self, environment: str) -> Iterator[None]:
+    def exclusive(self, environment: str) -> Iterator[None]:
         """Holds the environment's lock. Raises RunConflict if another process has it."""
         try:
             self.state.mkdir(parents=True, exist_ok=True)

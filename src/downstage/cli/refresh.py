@@ -24,7 +24,7 @@ def refresh(
 ) -> None:
     """The whole refresh of an environment, and its proof.
 
-    Steps: preflight, flags, wipe, deploy, consumers-off, copy and sync together, verify-tables, verify-buckets,
+    Steps: preflight, flags, wipe, deploy, consumers-off, copy and sync together, verify-tables, verify-buckets, expiry,
     consumers-on, index, verify-index. Steps that are left out make the result 'incomplete'.
 
     Example: downstage refresh test

@@ -8,6 +8,7 @@ all; then it adds nothing to what is found in any text that it stands in. The me
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import filterfalse
 
 from downstage.masking import base64_text
 
@@ -29,28 +30,31 @@ class CleanRuns:
         self._clean: set[bytes] = set()
         self._not_clean: set[bytes] = set()
 
-    def doubtful(self, raw: bytes) -> list[bytes]:
-        """The distinct runs in `raw` (UTF-8, of whole lines) that are not surely clean."""
-        clean = self._clean
+    def doubtful(self, texts: list[str]) -> list[str]:
+        """What is not surely clean in `texts`: distinct runs, and texts with a run over several lines."""
+        with_capitals = list(filterfalse(str.islower, texts))
+        if not with_capitals:
+            return []
+        joined = "\0".join(with_capitals)
+        words = joined.encode("utf-8", "surrogatepass").translate(_RUNS).split()
         unknown = [
             run
-            for run in raw.translate(_RUNS).split()
-            if len(run) >= _SHORTEST and not run.islower() and run not in clean
+            for run in filterfalse(self._clean.__contains__, words)
+            if len(run) >= _SHORTEST and not run.islower()
         ]
-        if not unknown:
-            return unknown
-        likely = set(base64_text.likely(unknown))
-        self._remember(run for run in unknown if run.isalpha() and run not in likely)
-        return [run for run in likely if not self._is_clean(run)]
+        doubtful = self._not_clean_of(unknown) if unknown else []
+        if "\n" in joined and base64_text.may_be_folded(joined):
+            doubtful += [text for text in with_capitals if base64_text.may_be_folded(text)]
+        return doubtful
 
     def cover(self, text: str) -> bool:
         """Whether all runs in `text` are clean, those over several lines too."""
-        if text.islower() and "\n" not in text:
-            return True
-        raw = text.encode("utf-8", "surrogatepass")
-        if self.doubtful(raw):
-            return False
-        return "\n" not in text or not base64_text.may_be_folded(text)
+        return not self.doubtful([text])
+
+    def _not_clean_of(self, unknown: list[bytes]) -> list[str]:
+        likely = set(base64_text.likely(unknown))
+        self._remember(run for run in unknown if run.isalpha() and run not in likely)
+        return [run.decode() for run in likely if not self._is_clean(run)]
 
     def __contains__(self, run: str) -> bool:
         """Whether the run, with or without its padding, is remembered as clean."""

@@ -1,30 +1,34 @@
-"""The gate over the raw JSON of an item: in which string literals a decoder could find anything. It follows from the
-table of decoders, and may be wrong only in naming too many.
+"""The gate over the raw JSON of an item: which of its string literals a decoder could find anything in. It follows from
+the table of decoders, and may be wrong only in naming too many.
 
     plain       an `@`, in any of its widths
     inline      a unit of the encoding (`%40`, `&#64;`, `=40`, a backslash, a NUL), where it stands
     base64      a run that is not known to be clean
-    binary      every B; a BS, whose members may collide, is named as a whole
 
-JSON has escapes of its own, so each literal with a backslash in it is named: it is then read as JSON reads it.
+An item is cut at its quotes. Nearly every piece is known from other items: attribute names, types, kinds, what stands
+between literals. The few that are new are looked at together. A piece between literals is no exception: there is no
+valid JSON in which one shows a sign.
 """
 
 from __future__ import annotations
 
 import re
+from itertools import filterfalse
 from typing import NamedTuple
+
+import orjson
 
 from downstage.masking.address import AT_SIGNS
 from downstage.masking.clean_runs import CleanRuns
 from downstage.masking.escapes import GUESSED_CODECS, JSON, SURE_CODECS
 from downstage.masking.inline import Codec
 
-BINARY = '{"B":'
-_STRING_BEGINS, _QUOTE = b'{"S":"', b'"'
 _MANY_DOUBTFUL = 8
+_REMEMBERED = 8192
+_MOST_CHARACTERS_REMEMBERED = 1024 * 1024
+_TYPES_OF_BINARIES = ("B", "BS")
 _BINARY_NAME = '"B"'
-_BINARIES_NAME = '"BS"'
-_REST_OF_LITERAL = re.compile(r'[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_MARKS = ("\0", "\1")
 
 
 class Sign(NamedTuple):
@@ -35,8 +39,8 @@ class Sign(NamedTuple):
 
 
 def signs_of(codecs: tuple[Codec, ...]) -> tuple[Sign, ...]:
-    """The signs of `codecs` and of plain addresses. A backslash is JSON's own, so nothing more is asked of it."""
-    signs = {sign: Sign(sign, None) for sign in (*AT_SIGNS, "\\")}
+    """The signs of `codecs` and of plain addresses."""
+    signs = {sign: Sign(sign, None) for sign in AT_SIGNS}
     for codec in codecs:
         if codec.trigger not in signs:
             signs[codec.trigger] = Sign(codec.trigger, codec.unit)
@@ -47,67 +51,116 @@ def signs_of(codecs: tuple[Codec, ...]) -> tuple[Sign, ...]:
 
 SIGNS = signs_of((JSON, *SURE_CODECS, *GUESSED_CODECS))
 
-Literals = dict[int, int]
-"""Where string literals start, with their opening quote, and end, after their closing one."""
+
+class Doubt(NamedTuple):
+    """A piece of an item's JSON that must be looked into: as it is written, what it means, and whether its runs of
+    base64 are known to be clean."""
+
+    written: str
+    value: str
+    runs_are_clean: bool
 
 
-def doubtful_literals(raw: bytes, text: str, clean_runs: CleanRuns) -> Literals | None:
-    """The literals in an item's JSON (`raw`, and decoded as `text`) that must be looked into; None if the whole item
-    must be."""
-    literals: Literals = {}
-    for sign, unit in SIGNS:
-        if sign not in text:
-            continue
-        at = text.find(sign)
-        while at >= 0:
-            if unit is not None and unit.match(text, at) is None:
-                at = text.find(sign, at + 1)
-                continue
-            at = _add_literal(text, at, literals)
-            if at < 0:
+class Gate:
+    """Remembers clean pieces, boundedly; all are forgotten at once."""
+
+    def __init__(self, clean_runs: CleanRuns) -> None:
+        self._clean_runs = clean_runs
+        self._clean: set[str] = set()
+        self._left = _MOST_CHARACTERS_REMEMBERED
+
+    def doubts(self, marked: str) -> list[Doubt] | None:
+        """The doubtful pieces of an item's JSON (see `marked`), in order; None if the whole item must be looked at.
+
+        Binaries are not asked about: see `binaries`."""
+        unknown = list(filterfalse(self._clean.__contains__, marked.split('"')))
+        if not unknown:
+            return []
+        values = unknown
+        joined = '"'.join(unknown)
+        if "\\" in joined:
+            meant = [_meant(piece) if "\\" in piece else piece for piece in unknown]
+            values = [value for value in meant if value is not None and value not in _TYPES_OF_BINARIES]
+            if len(values) < len(unknown):
                 return None
-            at = text.find(sign, at)
-    doubtful = clean_runs.doubtful(raw.replace(_STRING_BEGINS, _QUOTE))
-    if len(doubtful) > _MANY_DOUBTFUL or _BINARIES_NAME in text:
+            joined = '"'.join(values)
+        signs = [sign for sign in SIGNS if sign.text in joined]
+        runs = self._clean_runs.doubtful(values)
+        if not signs and not runs:
+            self._remember(unknown, len(joined))
+            return []
+        doubts: list[Doubt] = []
+        clean: list[str] = []
+        everything = len(runs) > _MANY_DOUBTFUL
+        for piece, value in zip(unknown, values, strict=True):
+            if runs and (everything or _holds(value, runs)):
+                doubts.append(Doubt(piece, value, runs_are_clean=False))
+            elif signs and _shows(value, signs):
+                doubts.append(Doubt(piece, value, runs_are_clean=True))
+            else:
+                clean.append(piece)
+        self._remember(clean, len(joined))
+        return doubts
+
+    def _remember(self, clean: list[str], size: int) -> None:
+        self._left -= size
+        if self._left < 0 or len(self._clean) > _REMEMBERED:
+            self._clean.clear()
+            self._left = _MOST_CHARACTERS_REMEMBERED
+        elif size < _MOST_CHARACTERS_REMEMBERED:
+            self._clean.update(clean)
+
+
+def marked(text: str) -> str | None:
+    """`text` of the same length, with marks where an escaped quote or backslash stood: so each quote in it begins or
+    ends a literal. None if it holds a mark, as no JSON does."""
+    if "\\" not in text:
+        return text
+    if _MARKS[0] in text or _MARKS[1] in text:
         return None
-    for run in doubtful:
-        word = run.decode()
-        at = text.find(word)
-        while at >= 0:
-            at = _add_literal(text, at, literals)
-            if at < 0:
-                return None
-            at = text.find(word, at)
-    if _BINARY_NAME in text and not _add_binaries(text, literals):
+    if "\\\\" in text:
+        text = text.replace("\\\\", f"\\{_MARKS[0]}")
+    return text.replace('\\"', f"\\{_MARKS[1]}")
+
+
+def binaries(marked: str) -> list[str] | None:
+    """The contents of all attributes of type B, as they are written; None if there are sets of them, which may collide,
+    or one stands as no one writes it."""
+    if '"BS"' in marked:
         return None
-    return literals
-
-
-def _add_literal(text: str, at: int, literals: Literals) -> int:
-    """Adds the literal round the place `at`, and gives its end; -1 if there is none."""
-    start = text.rfind('"', 0, at)
-    while start > 0 and text[start - 1] == "\\":
-        start = text.rfind('"', 0, start)
-    if start < 0:
-        return -1
-    end = literals.get(start)
-    if end is None:
-        rest = _REST_OF_LITERAL.match(text, start + 1)
-        if rest is None or rest.end() <= at:
-            return -1
-        end = literals[start] = rest.end()
-    return end
-
-
-def _add_binaries(text: str, literals: Literals) -> bool:
-    """Adds what follows each `"B"` that is a type; False if one stands as no one writes it."""
-    at = text.find(_BINARY_NAME)
+    contents: list[str] = []
+    at = marked.find(_BINARY_NAME)
     while at >= 0:
         end = at + len(_BINARY_NAME)
-        if text[end : end + 2] == ':"' and text.startswith(BINARY, at - 1):
-            if _add_literal(text, end + 2, literals) < 0:
-                return False
-        elif text[end : end + 1] not in ("}", ",", "]") and text[end : end + 2] != ":{":
-            return False
-        at = text.find(_BINARY_NAME, end)
-    return True
+        if marked.startswith(':"', end):
+            closing = marked.find('"', end + 2)
+            if closing < 0:
+                return None
+            contents.append(marked[end + 2 : closing])
+        elif marked[end : end + 1] not in ("}", ",", "]") and not marked.startswith(":{", end):
+            return None
+        at = marked.find(_BINARY_NAME, end)
+    return contents
+
+
+def _meant(piece: str) -> str | None:
+    """The string that a marked piece means; None if it is no JSON."""
+    try:
+        value: str = orjson.loads(f'"{piece.replace(_MARKS[0], chr(92)).replace(_MARKS[1], chr(34))}"')
+    except orjson.JSONDecodeError:
+        return None
+    return value
+
+
+def _holds(value: str, runs: list[str]) -> bool:
+    for run in runs:
+        if run in value:
+            return True
+    return False
+
+
+def _shows(value: str, signs: list[Sign]) -> bool:
+    for sign, unit in signs:
+        if sign in value and (unit is None or unit.search(value) is not None):
+            return True
+    return False

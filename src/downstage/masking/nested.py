@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
 
 from downstage.errors import MaskingError
 from downstage.masking import address
@@ -30,6 +29,13 @@ _ROUNDS = 4
 _REMEMBERED = 16384
 _LONGEST_REMEMBERED = 320
 _LINE_ENDS = ("\r", "\n")
+_BEFORE = frozenset(' \t\r\n|:;,<>(){}"')
+_ENDS_AFTER = re.compile(r'\.?(?:[ \t\r\n|:;,<>(){}]|\Z|"(?!@))')
+_PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
+"""An address that stands between these characters is found as it is, whatever stands there else: none of them is part
+of a local part that has other characters, or of a host. They are in no run of base64, and in no unit of a codec that
+the address could end or begin, and it holds no sign of one."""
+
 _NO_RUN = re.compile(r"[^A-Za-z0-9+/=_-]|\Z")
 
 
@@ -44,7 +50,7 @@ class NestedMasker:
         self._replace = replace
         self._is_kept = is_kept
         self.clean_runs = CleanRuns(lambda run: Look(replace, is_kept).is_nothing(run))
-        self._remembered = lru_cache(maxsize=_REMEMBERED)(self._masked)
+        self._results: dict[str, tuple[str, int, int]] = {}
         self.replaced = 0
         self.kept = 0
         self.opaque = 0
@@ -57,18 +63,26 @@ class NestedMasker:
         """Takes the statistics back to what they were: the same values will be masked in another way."""
         self.replaced, self.kept, self.opaque = counts
 
-    def text(self, text: str) -> str:
-        """`text` with every address replaced; the same object if there is none. May raise MaskingError."""
-        if not shows_signs(text) and self.clean_runs.cover(text):
-            return text
-        masked, count, kept = self._remembered(text) if len(text) <= _LONGEST_REMEMBERED else self._masked(text)
+    def text(self, text: str, *, runs_are_clean: bool = False) -> str:
+        """`text` with every address replaced; the same object if there is none. May raise MaskingError.
+        `runs_are_clean`: `clean_runs` covers it, so nothing is base64."""
+        result = self._results.get(text)
+        if result is None:
+            if not shows_signs(text) and (runs_are_clean or self.clean_runs.cover(text)):
+                return text
+            result = self._masked(text, runs_are_clean or self.clean_runs.cover(text))
+            if len(text) <= _LONGEST_REMEMBERED:
+                if len(self._results) >= _REMEMBERED:
+                    self._results.clear()
+                self._results[text] = result
+        masked, count, kept = result
         self.replaced += count
         self.kept += kept
         return masked if count else text
 
-    def _masked(self, text: str) -> tuple[str, int, int]:
+    def _masked(self, text: str, runs_are_clean: bool) -> tuple[str, int, int]:
         """The masked text, how many addresses were replaced, how many kept."""
-        plainly = self._masked_plainly(text)
+        plainly = self._masked_plainly(text) if runs_are_clean and not holds_codecs(text) else None
         return self._looked_at(text) if plainly is None else plainly
 
     def _looked_at(self, text: str) -> tuple[str, int, int]:
@@ -87,12 +101,11 @@ class NestedMasker:
         raise MaskingError("a text does not settle under masking: it is refused")
 
     def _masked_plainly(self, text: str) -> tuple[str, int, int] | None:
-        """As `_masked`, for a text that holds nothing but addresses in plain sight; None for others, and for those
-        that do not settle at once."""
-        if not self._is_plain(text):
-            return None
+        """As `_masked`, for a text in which no decoder reads anything; None if masking may change that, or does not
+        settle at once."""
         kept: set[str] = set()
         pieces: list[str] = []
+        apart = "@[" not in text and text.isascii()
         at = 0
         for start, end in address.find(text):
             found = text[start:end]
@@ -100,24 +113,39 @@ class NestedMasker:
             if pseudonym != found:
                 pieces += (text[at:start], pseudonym)
                 at = end
+                apart = apart and _ends_before(text, start) and _ENDS_AFTER.match(text, end) is not None
             elif self._is_kept(found):
                 kept.add(found)
         if not pieces:
             return text, 0, len(kept)
         pieces.append(text[at:])
         masked = "".join(pieces)
-        if holds_codecs(masked) or not (_stands_apart(pieces) or self.clean_runs.cover(masked)):
+        if not (apart and self._are_settled(pieces[1::2])) and not self._is_settled(masked, pieces, kept):
             return None
+        return masked, len(pieces) // 2, len(kept)
+
+    def _are_settled(self, pseudonyms: list[str]) -> bool:
+        """Whether these stay as they are, and add nothing to a text in which each stands apart."""
+        for pseudonym in pseudonyms:
+            if not (
+                _PLAIN_ADDRESS.fullmatch(pseudonym)
+                and self._replace(pseudonym) == pseudonym
+                and (pseudonym.islower() or self.clean_runs.cover(pseudonym))
+            ):
+                return False
+        return True
+
+    def _is_settled(self, masked: str, pieces: list[str], kept: set[str]) -> bool:
+        """Whether nothing is found in `masked` any more; what is `kept` in it is added."""
+        if holds_codecs(masked) or not (_stands_apart(pieces) or self.clean_runs.cover(masked)):
+            return False
         for start, end in address.find(masked):
             found = masked[start:end]
             if self._replace(found) != found:
-                return None
+                return False
             if self._is_kept(found):
                 kept.add(found)
-        return masked, len(pieces) // 2, len(kept)
-
-    def _is_plain(self, text: str) -> bool:
-        return not holds_codecs(text) and self.clean_runs.cover(text)
+        return True
 
     def binary(self, raw: bytes) -> bytes:
         """`raw` with every address replaced; the same object if there is none. May raise MaskingError."""
@@ -133,6 +161,11 @@ class NestedMasker:
             self.replaced += masked.count
             raw = masked.raw
         raise MaskingError("a binary does not settle under masking: it is refused")
+
+
+def _ends_before(text: str, start: int) -> bool:
+    """Whether the character before `start` is in none of the addresses after it."""
+    return start == 0 or text[start - 1] in _BEFORE
 
 
 def _stands_apart(pieces: list[str]) -> bool:

@@ -18,11 +18,11 @@ from typing import Any
 import orjson
 
 from downstage.errors import MaskingError
-from downstage.masking.gate import BINARY, Literals, doubtful_literals
+from downstage.masking.gate import Doubt, Gate, binaries, marked
 from downstage.masking.nested import NestedMasker
 from downstage.ports import Item
 
-_STRING = '{"S":'
+_STRING, _BINARY = '{"S":"', '{"B":"'
 _NOT_JSON = "an item is not JSON in UTF-8: it is refused"
 
 
@@ -36,6 +36,7 @@ class RawMasker:
     def __init__(self, nested: NestedMasker, slow: Callable[[Item], Item]) -> None:
         self._nested = nested
         self._slow = slow
+        self._gate = Gate(nested.clean_runs)
 
     def __call__(self, raw: bytes) -> bytes:
         """The masked item; the same object if nothing changes. Raises MaskingError if it cannot be masked."""
@@ -43,43 +44,47 @@ class RawMasker:
             text = raw.decode()
         except UnicodeDecodeError:
             raise MaskingError(_NOT_JSON) from None
-        literals = doubtful_literals(raw, text, self._nested.clean_runs)
-        if literals is None:
+        cut = marked(text)
+        doubts = None if cut is None else self._gate.doubts(cut)
+        if cut is None or doubts is None:
             return self._slowly(raw)
-        if not literals:
+        holds_binaries = '"B' in cut
+        if not doubts and not holds_binaries:
             return raw
         counted = self._nested.counts()
-        masked = self._in_place(text, literals)
-        if masked is None:
+        masked = self._in_place(text, cut, doubts)
+        if masked is None or (holds_binaries and not self._are_clean(binaries(cut))):
             self._nested.recount(counted)
             return self._slowly(raw)
         return raw if masked is text else masked.encode()
 
-    def _in_place(self, text: str, literals: Literals) -> str | None:
-        """`text` with the strings at `literals` masked; None if it cannot be told from them alone."""
+    def _in_place(self, text: str, cut: str, doubts: list[Doubt]) -> str | None:
+        """`text`, or `cut` at the same places, with the strings that are doubtful masked; None if it cannot be told from
+        them alone."""
         pieces: list[str] = []
-        at = 0
-        for start in sorted(literals):
-            end = literals[start]
-            value = _value(text, start, end)
-            if value is None:
+        at = written = 0
+        for doubt in doubts:
+            start = cut.find(f'"{doubt.written}"', at) + 1
+            if start == 0:
                 return None
-            before = text[start - len(_STRING) : start] if start > len(_STRING) else ""
-            if before == BINARY:
-                if not self._is_clean(value):
-                    return None
+            at = start + len(doubt.written)
+            before = cut[max(0, start - len(_STRING)) : start]
+            if before == _BINARY:
                 continue
-            masked = self._nested.text(value)
-            if masked is value:
+            masked = self._nested.text(doubt.value, runs_are_clean=doubt.runs_are_clean)
+            if masked is doubt.value:
                 continue
-            if before != _STRING or text[end : end + 1] != "}":
+            if before != _STRING or cut[at + 1 : at + 2] != "}":
                 return None
-            pieces += (text[at:start], _literal(masked))
-            at = end
+            pieces += (text[written : start - 1], _literal(masked))
+            written = at + 1
         if not pieces:
             return text
-        pieces.append(text[at:])
+        pieces.append(text[written:])
         return "".join(pieces)
+
+    def _are_clean(self, contents: list[str] | None) -> bool:
+        return contents is not None and all(map(self._is_clean, contents))
 
     def _is_clean(self, content: str) -> bool:
         """Whether a binary holds nothing that changes."""
@@ -101,17 +106,6 @@ class RawMasker:
         except RecursionError:
             raise MaskingError("an item is nested too deep: it is refused") from None
         return raw if masked is item else _written(masked)
-
-
-def _value(text: str, start: int, end: int) -> str | None:
-    """The string that the literal means; None if it is no JSON."""
-    if text.find("\\", start, end) < 0:
-        return text[start + 1 : end - 1]
-    try:
-        value: str = orjson.loads(text[start:end])
-    except orjson.JSONDecodeError:
-        return None
-    return value
 
 
 def _literal(value: str) -> str:

@@ -101,6 +101,15 @@ class MemoryTables:
         self._writes.append(f"delete table {name}")
         return self.tables.pop(name, None) is not None
 
+    def enable_ttl(self, name: str, attribute: str) -> bool:
+        """Lets items expire by `attribute`; False if they did already."""
+        table = self[name]
+        if table.ttl_attribute == attribute:
+            return False
+        self._writes.append(f"expire items of {name}")
+        table.ttl_attribute = attribute
+        return True
+
 
 class MemoryReader:
     """Implements `ports.ItemReader` on a table, `page_size` items a page. `pages_read` counts."""

@@ -254,7 +254,7 @@ class MemoryDeployer:
         world = self._world
         world.writes.append("deploy")
         if TARGET not in world.target_tables.tables:
-            world.target_tables.create(TARGET, KEYS, "expires")
+            world.target_tables.create(TARGET, KEYS)
         world.target_domains.create(DOMAIN, {})
         world.target_domains.index(DOMAIN).create(INDEX, {})
         stream = world.target_tables[TARGET].stream_arn

@@ -10,8 +10,8 @@ starts from every `@` (also U+FF20 and U+FE6B) and reads outwards:
 A run is often longer than the address, because `|`, `#`, `/`, `=`, `&` … are legal in a local part and yet
 separate things in keys. So `allowed` is asked about the whole run first and then about the suffix after each
 such delimiter (the last eight of them), with the host cut at its right boundaries. One yes clears the
-address; no yes is one finding, named after the shortest suffix, so that the same address has the same name
-wherever it stands.
+address, unless only its domain is allowed and the local part spells somebody else (`spelled`); no yes is one
+finding, named after the shortest suffix, so that the same address has the same name wherever it stands.
 
 A reading next to an escape (`%3C`, `=3D`, `&lt;`, a backslash) is not final: such a candidate is left to the
 decoder of that escape, which is certain to run over it. Everything here is linear in the text: a local part
@@ -27,6 +27,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from downstage.verify.decoders import escapes_of
+from downstage.verify.spelled import NOBODY, spelled_in
 
 MAX_LOCAL = 64
 MAX_SUFFIXES = 8  # an address of ours holds few delimiters, so the last few suffixes are enough
@@ -96,6 +97,9 @@ def read(text: str, allowed: Callable[[str], bool], *, defer: bool) -> Reading:
         span = _allowed_span(text, sign.start(), candidate, allowed)
         if span is not None:
             floor = span[1]
+            somebody = _spelled_out(text, sign.start(), candidate, span, allowed)
+            if somebody is not None:
+                reading.addresses.append(somebody)
             reading.settled.append(span)
         elif escape is None or not _touches(escape, text, sign.start(), candidate):
             reading.addresses.append(_canonical(text, sign.start(), candidate))
@@ -156,17 +160,21 @@ def _quoted_candidate(text: str, at: int, floor: int, host_end: int) -> _Candida
     window = text[max(floor, at - 2 * MAX_LOCAL - 8) : at - 1]
     escapes = len(window) - len(window.rstrip("\\"))  # the quotes of a text inside a text are escaped alike
     content = window[: len(window) - escapes]
+    mark = '"'
+    if not escapes and content.endswith('"'):  # in CSV the quotes of a text inside a text are doubled
+        content, mark = content[:-1], '""'
     position = len(content)
-    while (position := content.rfind('"', 0, position)) >= 0:
+    while (position := content.rfind(mark, 0, position)) >= 0:
         before = content[:position]
         if len(before) - len(before.rstrip("\\")) == escapes:
             break
     if position < 0:
         return None
     start = at - 1 - len(window) + position - escapes
-    inner = content[position + 1 :]
-    opens = start <= 0 or text[start - 1] in _QUOTE_MAY_FOLLOW
-    if not opens or not any(map(str.isalnum, inner)) or _STRUCTURE.search(inner):
+    inner = content[position + len(mark) :]
+    within = start > 0 and text[start - 1] == '"'  # inside other quotes: then no blank begins it
+    opens = start <= 0 or text[start - 1] in _QUOTE_MAY_FOLLOW or (within and not inner[:1].isspace())
+    if not opens or not any(map(str.isalnum, inner)) or _STRUCTURE.search(inner) or (mark != '"' and '"' in inner):
         return None  # the gap between two quoted strings, as in `a="x" b="@noon"`
     ends, canonical_end = _ends(text, at + 1, host_end)
     return _Candidate((start,), ends, start, canonical_end, inner)
@@ -224,6 +232,16 @@ def _allowed_span(text: str, at: int, candidate: _Candidate, allowed: Callable[[
     return None
 
 
+def _spelled_out(
+    text: str, at: int, candidate: _Candidate, span: tuple[int, int], allowed: Callable[[str], bool]
+) -> str | None:
+    """Somebody else whose address stands in the local part of one that only its domain allows, or None."""
+    somebody = spelled_in(candidate.quoted or text[candidate.starts[0] : at])
+    if somebody is None or not allowed(f"{NOBODY}@{text[at + 1 : span[1]]}"):
+        return None
+    return _normal(somebody)
+
+
 def _touches(escape: re.Pattern[str], text: str, at: int, candidate: _Candidate) -> bool:
     """Whether an escape stands in or directly beside the candidate, so that only its decoder can tell."""
     if candidate.quoted:
@@ -248,4 +266,8 @@ def _canonical(text: str, at: int, candidate: _Candidate) -> str:
     host = text[at + 1 : candidate.canonical_end]
     for dot in _DOTS:
         host = host.replace(dot, ".")
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", f"{local}@{host}").lower())
+    return _normal(f"{local}@{host}")
+
+
+def _normal(address: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", address).lower())

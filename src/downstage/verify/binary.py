@@ -20,7 +20,7 @@ from itertools import islice
 import zstandard
 
 from downstage.verify.cut import Cuts
-from downstage.verify.domains import looks_real
+from downstage.verify.domains import GENERIC, TWO_LETTERS, looks_real
 
 Payload = bytes | tuple[str, str]
 """What a base64 token holds: (layer, text) as `readable` gives it, or bytes that may inflate."""
@@ -50,17 +50,22 @@ _MIN_LATIN = 32
 _NOT_LATIN_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f-\x9f]")
 _HIGH = re.compile(rb"[\x80-\xff]")
 
-_OPAQUE = re.compile(rb"(?<=[A-Za-z0-9._%+\-]{2})@((?:[A-Za-z0-9\-]{1,63}\.){1,8}[A-Za-z]{2,24})(?![A-Za-z0-9_\-])")
-_OPAQUE_LOCAL = re.compile(rb"[A-Za-z0-9._%+\-]{2,64}")
+_OPAQUE = re.compile(rb"(?<=[A-Za-z0-9._%+\-])@((?:[A-Za-z0-9\-]{1,63}\.){1,8}[A-Za-z]{2,24})(?![A-Za-z0-9])")
+_OPAQUE_LOCAL = re.compile(rb"[A-Za-z0-9._%+\-]{1,64}")
 _WIDE = re.compile(rb"(?:[\x20-\x7e]\x00){6,}|(?:\x00[\x20-\x7e]){6,}")
 
 _SHORT = 20
 _ENOUGH = 4096
 _HALF_OF_UNICODE = {"CJK", "HANGUL"}  # of its first 65,536 places; no language mixes them freely
 _EAST_ASIAN = frozenset(("CJK", "HIRAGANA", "KATAKANA", "FULLWIDTH", "IDEOGRAPHIC", "HALFWIDTH", "BOPOMOFO"))
-_DOTTED = re.compile(r"[\w.+'\-]@(?:[\w\-]+\.)+(?:[a-z]{2,24}|[A-Z]{2,24}|xn--[a-z0-9\-]+)(?![\w\-])|@\[|[＠﹫]")
+_DOTTED = re.compile(
+    r"[\w.+'\-]@(?:[\w\-]+\.)+(?:[a-z]{2,24}|[A-Z]{2,24}|[A-Z][a-z]{2,23}|xn--[a-z0-9\-]+"
+    rf"|(?i:{GENERIC})|[A-Z][a-z](?<=(?i:{TWO_LETTERS})))(?![\w\-])|@\[[0-9A-Fa-fIPv:.]+\]|[＠﹫]"
+)
 _LOWER = re.compile(r"[a-z@.\-_]{9,}")
 _PLAIN = re.compile(r'[A-Za-z0-9@.\-_+" ]{14,}')
+_WORD = r"(?:[A-Z]?[a-z]+|[A-Z]+)[0-9]{0,4}"
+_WORDS = re.compile(rf"(?=.{{8}})(?=..+@..){_WORD}(?:[.\-_+]{_WORD}){{0,3}}@{_WORD}(?:[.\-]{_WORD}){{0,3}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +82,12 @@ def is_chance(text: str) -> bool:
     """Whether an address in a text this short, decoded from base64, may be an accident.
 
     Twenty random bytes that are all printable are one in 10^8; a shorter text must be more orderly than that:
-    an address with a dotted host, lower-case letters only from 9 characters on, or letters and digits from 14
-    on.
+    an address with a dotted host, from 8 characters on words in one case (`Ann@Corp1`), from 9 on lower-case
+    letters only, or letters and digits from 14 on.
     """
     if len(text) >= _SHORT:
         return False
-    return not (_DOTTED.search(text) or _LOWER.fullmatch(text) or _PLAIN.fullmatch(text))
+    return not any((_DOTTED.search(text), *(orderly.fullmatch(text) for orderly in (_LOWER, _WORDS, _PLAIN))))
 
 
 def is_dotted(address: str) -> bool:
@@ -375,6 +380,7 @@ def opaque_addresses(data: bytes, *, wide: bool = True) -> Iterator[str]:
 def _plain_addresses(data: bytes) -> Iterator[str]:
     for found in _OPAQUE.finditer(data):
         domain = found.group(1).decode("ascii")
-        local = _OPAQUE_LOCAL.match(data[max(0, found.start() - 64) : found.start()][::-1])
-        if local and looks_real(domain):
-            yield local.group()[::-1].decode("ascii") + "@" + domain
+        run = _OPAQUE_LOCAL.match(data[max(0, found.start() - 64) : found.start()][::-1])
+        local = run.group()[::-1].decode("ascii") if run else ""
+        if local and looks_real(local, domain):
+            yield f"{local}@{domain}"

@@ -6,6 +6,7 @@ In plain text an address is an address whatever its host.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 COUNTRIES: Final = frozenset(
@@ -41,18 +42,30 @@ COUNTRIES: Final = frozenset(
 )
 """Two-letter top-level domains in use (ISO 3166 and the few besides), by their first letter."""
 
-_GENERIC: Final = "com|org|net|edu|gov|mil|int|info|biz|name|example|test|invalid|local|internal"
-COMMON_TOP_LEVEL: Final = "|".join([_GENERIC, *sorted(COUNTRIES)])
+GENERIC: Final = "com|org|net|edu|gov|mil|int|info|biz|name|example|test|invalid|local|internal"
+TWO_LETTERS: Final = "|".join(sorted(COUNTRIES))
+COMMON_TOP_LEVEL: Final = f"{GENERIC}|{TWO_LETTERS}"
 """A regular expression alternative of the domains that people's addresses mostly end in."""
 
+_COMMON_GENERIC: Final = frozenset(GENERIC.split("|"))
+_THREE_LETTERS: Final = re.compile(r"[A-Za-z]{3}")
 
-def looks_real(domain: str) -> bool:
-    """Whether an ASCII domain found in opaque bytes is hardly an accident: each label in one case (a capital
-    may begin it), two characters before a top-level domain of 2-24 letters, two letters only if it is in
-    use."""
+
+def looks_real(local: str, domain: str) -> bool:
+    """Whether an ASCII address found in opaque bytes is hardly an accident: less than one in 10^8 random bytes
+    begins such.
+
+    Each label of the domain is in one case (a capital may begin it), and its top-level domain has 2-24 letters, two
+    only if it is in use. Under a well-known generic one (`com`) that is enough. Else the shorter of the local part
+    and of the label before the top-level domain has two characters, or the longer has three, letters if it is the label.
+    """
     *labels, top = domain.split(".")
-    if not labels or len(labels[-1]) < 2 or not top.isalpha() or not 2 <= len(top) <= 24:
+    if not labels or not top.isalpha() or not 2 <= len(top) <= 24 or not any(map(str.isalnum, local)):
         return False
     if len(top) == 2 and top.lower() not in COUNTRIES:
         return False
-    return all(label.isupper() or label[1:] == label[1:].lower() for label in (*labels, top))
+    if not all(label.isupper() or label[1:] == label[1:].lower() for label in (*labels, top)):
+        return False
+    if top.lower() in _COMMON_GENERIC or (len(local) > 1 and len(labels[-1]) > 1):
+        return True
+    return len(local) > 2 if len(labels[-1]) == 1 else _THREE_LETTERS.search(labels[-1]) is not None

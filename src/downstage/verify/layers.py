@@ -29,6 +29,7 @@ from downstage.verify.binary import (
     readable,
 )
 from downstage.verify.decoders import DECODERS, Pairs, joined_surrogates, json_tree, peeled
+from downstage.verify.spelled import spelled_in
 
 TOTAL_FACTOR = 4  # all that is decoded for one item, in multiples of the limit for one stream
 
@@ -170,6 +171,7 @@ class Search:
             and "@" in text
             and _ESCAPE_SIGNS.search(text) is None
             and self._allowed(text)
+            and spelled_in(text.rpartition("@")[0]) is None
             and (text.islower() or next(base64_payloads(text), None) is None)
         )
 

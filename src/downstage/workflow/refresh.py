@@ -1,7 +1,7 @@
 """The order of a refresh, and the life of one step in it.
 
     preflight → flags → wipe → deploy → consumers-off → copy ∥ sync → verify-tables → verify-buckets
-      → consumers-on → index → verify-index
+      → expiry → consumers-on → index → verify-index
 
 Nothing downstream of the tables sees data before it is proven clean: the consumers stay off until both verify steps
 have passed, and stay off if one has not. A finished step is never run again; one that was cut off is, from its intent.
@@ -33,6 +33,7 @@ ACTIONS: dict[str, Action] = {
     "sync": buckets.sync,
     "verify-tables": tables.verify_tables,
     "verify-buckets": buckets.verify_buckets,
+    "expiry": tables.expiry,
     "consumers-on": search.consumers_on,
     "index": search.index,
     "verify-index": search.verify_index,
@@ -47,6 +48,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("copy", "sync"),
     ("verify-tables",),
     ("verify-buckets",),
+    ("expiry",),
     ("consumers-on",),
     ("index",),
     ("verify-index",),

@@ -70,6 +70,26 @@ def verify_tables(parts: Parts, step: Step) -> str:
     return f"{len(works)} tables hold exactly what was written, no address in them"
 
 
+def expiry(parts: Parts, step: Step) -> str:
+    """Lets the target's items expire as the source's do. Only now: what expires before the proof would be missed."""
+    record = parts.journal.step(parts.copy_run, "copy")
+    if record is None or not record.intent:
+        raise JournalError(f"run {parts.copy_run} copied no tables: there is nothing that should expire")
+    theirs = {pair.target.name for pair in parts.plan.tables if pair.terms.accepts("ttl")}
+    wanted = {
+        table["target"]: table["ttl_attribute"]
+        for table in record.intent["tables"]
+        if table["ttl_attribute"] is not None and table["target"] not in theirs
+    }
+    if not wanted:
+        return "no table expires its items"
+    parts.guard()
+    step.intent(lambda: {"tables": wanted})
+    for target, attribute in wanted.items():
+        parts.target_tables.enable_ttl(target, attribute)
+    return f"{len(wanted)} tables expire their items from now on"
+
+
 def _copy_intent(parts: Parts) -> Mapping[str, Any]:
     """Looks at every pair and fixes what the copy will rely on. Refuses a target that holds items."""
     tables = []
