@@ -282,8 +282,10 @@ class SearchDomains(Protocol):
 
 
 class Deployer(Protocol):
-    """Makes the target's tables and domains anew. `intent` is recorded before `deploy` may change anything."""
+    """Makes the target's tables and domains anew. `check` raises what would make it fail, and touches nothing; `intent`
+    is recorded before `deploy` may change anything."""
 
+    def check(self) -> None: ...
     def intent(self) -> Mapping[str, Any]: ...
     def deploy(self, intent: Mapping[str, Any]) -> str: ...
 

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import islice
 
 from downstage.app.runs import Project
-from downstage.app.wiring import Sides, masking_check
+from downstage.app.wiring import Sides, deployer_for, masking_check
 from downstage.aws.opensearch import DomainControl
 from downstage.aws.s3 import Buckets
 from downstage.aws.streams import MappingControl
@@ -46,6 +46,7 @@ def problems(project: Project, environment: str) -> list[DownstageError]:
             target_domains=DomainControl(sides.target),
             consumers=MappingControl(sides.target, sides.plan.streams) if sides.plan.streams else None,
             check_masking=_masking_check(sides, readable=not found),
+            deployer=deployer_for(sides),
         )
     )
     return found

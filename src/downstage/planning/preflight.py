@@ -14,7 +14,16 @@ from downstage.domain.environment import Environment
 from downstage.domain.plan import BucketPair, RefreshPlan, TablePair
 from downstage.errors import AwsError, ConfigError, DownstageError, NotFound, Unreachable
 from downstage.planning import guards
-from downstage.ports import Identity, ObjectFacts, ObjectStore, SearchDomains, StreamControl, TableAdmin, TableFacts
+from downstage.ports import (
+    Deployer,
+    Identity,
+    ObjectFacts,
+    ObjectStore,
+    SearchDomains,
+    StreamControl,
+    TableAdmin,
+    TableFacts,
+)
 
 
 def find_problems(
@@ -30,6 +39,7 @@ def find_problems(
     target_domains: SearchDomains,
     consumers: StreamControl | None,
     check_masking: Callable[[TableFacts], None],
+    deployer: Deployer | None,
     steps: Collection[str] | None = None,
 ) -> list[DownstageError]:
     """All problems, worst side first; an empty list means that nothing stands in the way.
@@ -65,6 +75,8 @@ def find_problems(
             look(partial(_bucket, store, bucket))
         if consumers is not None:
             look(lambda: _consumers(plan, consumers))
+        if source_there and deployer is not None and runs("deploy"):
+            look(deployer.check)
         if plan.deploy is None or not runs("deploy"):
             for pair in plan.tables:
                 look(partial(_table, target_tables, pair.target.name))

@@ -245,6 +245,9 @@ class MemoryDeployer:
     def __init__(self, world: World) -> None:
         self._world = world
 
+    def check(self) -> None:
+        """Nothing could stand in the way here."""
+
     def intent(self) -> Mapping[str, Any]:
         """The consumers that must exist afterwards."""
         return {"consumers": [asdict(consumer) for consumer in self._world.consumers.consumers([TARGET])]}

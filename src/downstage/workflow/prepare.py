@@ -33,6 +33,7 @@ def preflight(parts: Parts, _step: Step) -> str:
         target_domains=parts.target_domains,
         consumers=parts.consumers,
         check_masking=parts.check_masking,
+        deployer=parts.deployer,
         steps=parts.run.settings.get("steps"),
     )
     if problems:

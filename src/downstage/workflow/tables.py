@@ -87,7 +87,7 @@ def expiry(parts: Parts, step: Step) -> str:
     step.intent(lambda: {"tables": wanted})
     for target, attribute in wanted.items():
         parts.target_tables.enable_ttl(target, attribute)
-    return f"{len(wanted)} tables expire their items from now on"
+    return f"items expire from now on in {', '.join(wanted)}"
 
 
 def _copy_intent(parts: Parts) -> Mapping[str, Any]:
