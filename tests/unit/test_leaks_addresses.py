@@ -39,6 +39,14 @@ def found(text: str) -> list[str]:
         ('to: "john.doe"@x.example', "john.doe@x.example"),
         ('"john \\"jd\\" doe"@x.example', '"john \\"jd\\" doe"@x.example'),
         ('{to: \\"john doe\\"@x.example', '"john doe"@x.example'),
+        ('<a href="%22john.doe%22%40x.example">', "john.doe@x.example"),
+        ('{"a":"%22john.doe%22%40x.example"}', "john.doe@x.example"),
+        ('a,""john doe""@x.example', '"john doe"@x.example'),
+        ('a,"my ""john doe""@x.example",b', '"john doe"@x.example'),
+        ('"""john doe""@x.example"', '"john doe"@x.example'),
+        ('""john.doe"@x.example"', "john.doe@x.example"),
+        ('"a""john"@x.example"', "john@x.example"),
+        ('\\"\\"john doe\\"@x.example\\"', '"john doe"@x.example'),
         ("jörg.müller@firma.example", "jörg.müller@firma.example"),
         ("Ω@ουτοπία.δπθ.gr", "ω@ουτοπία.δπθ.gr"),
         ("用户@例え。テスト", "用户@例え.テスト"),
@@ -99,6 +107,14 @@ def test_an_address_is_found_and_named_canonically(text: str, address: str) -> N
         'a="x" b="@noon"',
         '{"a": "x", "b": "@noon"}',
         '["", "@noon"]',
+        '{"a":"","@x.example":"y"',
+        '["bob","@x.example"',
+        'a="" b="@x.example"',
+        'class="a" id="" "@click"',
+        '""@x.example',
+        'a,"","b""@x.example"',
+        '"x","""@noon"""',
+        '{\\"a\\":\\"\\",\\"@x.example\\":1',
         "say \"hi\"@ 'ho'@",
         "@@@@",
         "bob\u00a0@\u00a0x",
@@ -167,3 +183,92 @@ def test_allowed_is_asked_about_the_exact_spelling() -> None:
     LeakScanner(allowed=allowed, fingerprint=str).scan_text("K#Bob＠X.example. ", "key")
     assert "K#Bob＠X.example" in asked
     assert "Bob＠X.example" in asked
+
+
+# -- somebody else in the local part
+
+
+def kept(address: str) -> bool:
+    """As a keep list with the domain ourco.com and one address of a partner says."""
+    local, _, host = address.lower().rpartition("@")
+    return ("@" not in local and host == "ourco.com") or address in (PSEUDONYM, "list+ann=x.example@partner.example")
+
+
+def found_with_kept(text: str) -> list[str]:
+    scanner = LeakScanner(allowed=kept, fingerprint=lambda address: address)
+    return [finding.fingerprint for finding in scanner.scan_text(text, "key")]
+
+
+@pytest.mark.parametrize(
+    "local",
+    [
+        "bounce+bob=gmail.com",
+        "list-bob=gmail.com",
+        "bounces+bob=fast.app",
+        "bounce+jörg=firma.de",
+        "bob=163.com",
+        "gmail.com=bob",
+        "SRS0=HHH=TT=gmail.com=bob",
+        "srs0+HHH=TT=fast.app=bob",
+        "SRS1=HHH=relay.com==HHH=TT=gmail.com=bob",
+        "bob%gmail.com",
+        "bob%facebook.com",
+        "gmail.com!bob",
+        "uunet!gmail.com!bob",
+        "bob_gmail.com#EXT#",
+        '"bob%gmail.com"',
+    ],
+)
+def test_a_kept_domain_hides_nobody_in_the_local_part(local: str) -> None:
+    address = f"{local}@ourco.com"
+    for text in (address, f"<{address}>", f"K|{address}|2", f"to {address}, please", f"{PSEUDONYM};{address}"):
+        (found,) = found_with_kept(text)
+        assert found.endswith(("bob@gmail.com", "bob@fast.app", "bob@163.com", "bob@facebook.com", "jörg@firma.de"))
+
+
+def test_somebody_in_the_local_part_is_found_under_escapes() -> None:
+    for text in (
+        "bounce%2Bbob%3Dgmail.com%40ourco.com",
+        '{"a": "bob%gmail.com@ourco.com"}',
+        "bob%25gmail.com@ourco.com",
+    ):
+        assert found_with_kept(text) == ["bob@gmail.com"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ann.lee@ourco.com",
+        "?mail=ann.lee@ourco.com",
+        "?a=1&mail=jo.li@ourco.com",
+        "mail=jo.li@ourco.com",
+        "?next=shop.com&mail=ann@ourco.com",
+        "prvs=0123abcdef=jo.li@ourco.com",
+        "x%20ann.co@ourco.com",
+        "Andr%C3%A9nn.co@ourco.com",
+        "=20ann.co@ourco.com",
+        "100%ann@ourco.com",
+        "CUSTOMER#ann@ourco.com",
+        "wow!ann.lee@ourco.com",
+        "file.pdf#ann@ourco.com",
+        "ann+v=1.2@ourco.com",
+        "list+ann=x.example@partner.example",
+        f"bounce+bob={PSEUDONYM}",
+        f"gmail.com!{PSEUDONYM}",
+    ],
+)
+def test_a_kept_domain_keeps_its_own_addresses(text: str) -> None:
+    assert found_with_kept(text) == []
+
+
+def test_a_long_local_part_costs_little() -> None:
+    for unit in ("a.", "+a=", "a=b.", "%a.", "!a.com", "SRS0=", "=a.de=", "a_b."):
+        local = unit * 2000
+        asked: list[str] = []
+
+        def allowed(address: str, asked: list[str] = asked) -> bool:
+            asked.append(address)
+            return address.endswith("@ourco.com")
+
+        LeakScanner(allowed=allowed, fingerprint=str).scan_text(f"{local}@ourco.com", "key")
+        assert len(asked) < 400

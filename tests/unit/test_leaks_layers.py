@@ -174,6 +174,41 @@ def test_random_identifiers_are_silent() -> None:
             assert scan(f"k-{text}") == [], (size, data.hex())
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "Bob@Gmail.Com", "Ann@Corp", "BOB@Gm.Com", "Jo@Corp1", "ann@corp", "ANN@CORP", "x@y.De", "bob@gmail.CoM",
+        "J.Lee@Corp", "a@[1.2.3.4]", "bob@firma.Example",
+    ],
+)  # fmt: skip
+def test_a_short_address_in_base64_is_found_in_any_case(address: str) -> None:
+    for token in (b64(address), b64(address).rstrip("=")):
+        for text in (token, f"K#{token}", f"see {token} there"):
+            assert [found.fingerprint for found in scan(text)] == [address.lower()]
+
+
+@pytest.mark.parametrize("text", ["x@[y@z!", "Jo@Corp", "a@Bc.dE", "aB@cd.qz", "qXw@Zr1t", "1n2@C3rp4"])
+def test_a_short_text_that_is_less_orderly_is_taken_for_chance(text: str) -> None:
+    assert scan(b64(text)) == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "(a@gmail.com)", "mailto:j@acme.org ", "bob@gmail.com_", "bob@x.com-", "j@acme.de", "bob@x.de", "jo@ab.io",
+        "j@x.com\n", "BOB@GMAIL.COM", "bob@mail.gmail.com_1",
+    ],
+)  # fmt: skip
+def test_an_address_in_opaque_bytes_is_found_whatever_stands_beside_it(address: str) -> None:
+    for opaque in (b"%PDF\x00\xff" * 9, b"\x89PNG\r\n\x1a\n\xff\x00"):
+        assert len(scan_bytes(opaque + address.encode() + opaque)) == 1
+
+
+@pytest.mark.parametrize("text", ["j@ab.de", "bo@x.de", "j@a1b.de", "_@acme.qz", "jo@aB.de", "jo@ab.dE", "-@x.com"])
+def test_what_noise_makes_of_an_address_is_silent(text: str) -> None:
+    assert scan_bytes(b"%PDF\x00\xff" * 9 + text.encode() + b"\x00\xfe" * 9) == []
+
+
 def test_random_binary_is_silent_unless_it_holds_a_real_address() -> None:
     random_source = random.Random(12)
     noise = random_source.randbytes(200_000)
@@ -220,21 +255,40 @@ def test_many_streams_that_are_each_within_the_limit_are_a_bomb_too() -> None:
     assert [finding.layers[-1] for finding in scan(streams)] == ["inflate-limit"]
 
 
+def wrapped(text: str, layers: int, encode: Callable[[str], str]) -> str:
+    for _ in range(layers):
+        text = encode(text)
+    return text
+
+
+@pytest.mark.parametrize("layers", range(1, 9))
+def test_an_address_is_found_under_eight_layers(layers: int) -> None:
+    assert scan(wrapped(BOB, layers, b64)) == [Finding("key", ("base64",) * layers, BOB)]
+    assert scan(wrapped(PSEUDONYM, layers, b64)) == []
+
+
+@pytest.mark.parametrize("streams", [3, 4])
+def test_an_address_is_found_under_streams_in_base64(streams: int) -> None:
+    def packed(text: str) -> str:
+        return b64(gzip.compress(text.encode()))
+
+    assert scan(wrapped(BOB, streams, packed)) == [Finding("key", ("base64", "gzip") * streams, BOB)]
+    assert scan(wrapped("nothing in here", streams, packed)) == []
+
+
+def test_wide_characters_are_no_layer() -> None:
+    text = wrapped(BOB, 4, lambda text: b64(text.encode("utf-16")))
+    assert [found.fingerprint for found in scan(wrapped(text, 4, b64))] == [BOB]
+
+
 def test_an_encoding_that_goes_on_below_the_last_layer_is_a_finding() -> None:
-    text = BOB
-    for _ in range(5):
-        text = b64(text)
-    assert scan(text) == [Finding("key", ("base64",) * 5 + ("too-deep",), "")]
-    for _ in range(3):
-        text = b64(text)
-    assert scan(text) == [Finding("key", ("base64",) * 5 + ("too-deep",), "")]
+    for layers in (9, 11):
+        assert scan(wrapped(BOB, layers, b64)) == [Finding("key", ("base64",) * 9 + ("too-deep",), "")]
 
 
-def test_a_harmless_text_below_the_last_layer_is_silent() -> None:
-    text = "Nothing to see here & 100% sure of it"
-    for _ in range(5):
-        text = b64(text)
-    assert scan(text) == []
+@pytest.mark.parametrize("layers", range(1, 10))
+def test_a_harmless_text_is_silent_at_any_depth_that_is_written(layers: int) -> None:
+    assert scan(wrapped("Nothing to see here & 100% sure of it", layers, b64)) == []
 
 
 # -- zstd
@@ -369,6 +423,15 @@ def test_what_stands_before_a_pseudonym_is_looked_at(before: str, frame: str) ->
     assert lenient.scan_text(frame.replace("{}", f"user|{PSEUDONYM}"), "key") == []
 
 
+@pytest.mark.parametrize("before", ["x\\", "100%", "", "a=", "&", "x\\\\"])
+@pytest.mark.parametrize("after", ["-", "-&x", "A;", "_ ", "-%20"])
+@pytest.mark.parametrize("payload", ['{"a":"bob@x.example"}', "kate bob@x.example,", "hello bob@x.example."])
+def test_a_character_too_many_beside_an_escape_mark_hides_nothing(before: str, after: str, payload: str) -> None:
+    for whole in (b64(payload), b64(gzip.compress(payload.encode())), b64(zlib.compress(payload.encode()))):
+        assert scan(before + whole + after), whole
+        assert scan(before + whole.rstrip("=") + after), whole
+
+
 # -- the last layer
 
 
@@ -415,9 +478,7 @@ def test_json_below_the_last_layer_hides_nothing(hidden: str, more: int) -> None
     text = hidden
     for _ in range(more):
         text = listed(text)
-    for _ in range(4):
-        text = b64(text)
-    assert scan(text)
+    assert scan(wrapped(text, 8, b64))
 
 
 # -- noise with a byte order mark

@@ -6,14 +6,14 @@ at the place that is to be changed, and names the other one.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from downstage.config.checks import Problem
 from downstage.config.document import KeyPath
 from downstage.config.policy_schema import EntityRules, Fields, PolicyFile, TableRules
 from downstage.config.policy_words import show_name
 from downstage.domain import paths
+from downstage.domain.patterns import covers
 
 
 def policy_problems(file: PolicyFile) -> Iterator[Problem]:
@@ -30,20 +30,6 @@ def policy_problems(file: PolicyFile) -> Iterator[Problem]:
             )
         earlier.append(table)
         yield from _table(rules, here)
-
-
-def covers(wide: str, narrow: str) -> bool:
-    """Whether every text that the shell pattern `narrow` matches is matched by `wide` (judged by two texts of it)."""
-    pattern = re.compile("".join(_AS_EXPRESSION.get(character, re.escape(character)) for character in _single(wide)))
-    longest = narrow.replace("*", "\0" * (len(wide) + 1))
-    return all(pattern.fullmatch(text.replace("?", "\0")) is not None for text in (narrow.replace("*", ""), longest))
-
-
-_AS_EXPRESSION: Mapping[str, str] = {"*": ".*+", "?": "."}
-
-
-def _single(pattern: str) -> str:
-    return re.sub(r"\*+", "*", pattern)
 
 
 def _circles(file: PolicyFile) -> Iterator[Problem]:

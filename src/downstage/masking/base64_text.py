@@ -46,6 +46,9 @@ _REST_OF_DATE = r"(?<= [12][0-9]{3}-)[01][0-9]-[0-3][0-9]T[0-2][0-9] "
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _ALWAYS = b"\x08\x18\x1f\x28\x38\x48\x58\x68\x78"
 
+_BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_AFTER_SKIPPED = b"\x2a\x4d\x18"
+
 Span = tuple[int, int]
 
 
@@ -96,7 +99,7 @@ def may_be(run: str) -> bool:
         return False
     if len(run) >= _LONG:
         return True
-    return any(run[start:end] != run[start:end].lower() and _begins(run[start:end]) for start, end in readings(run))
+    return any(decode(run[start:end], whole=end - start == len(run)) is not None for start, end in readings(run))
 
 
 def likely(runs: list[bytes]) -> list[bytes]:
@@ -111,14 +114,16 @@ def likely(runs: list[bytes]) -> list[bytes]:
     return found
 
 
-def may_be_folded(text: str) -> bool:
-    """Whether a run in `text` may go on over several lines."""
+def folded(text: str) -> list[str]:
+    """The line ends in `text` after which a run may go on, each with what stands before it."""
+    found = []
     end = text.find("\n")
     while end >= 0:
-        if _LONG_LINE.search(text, max(0, end - _LONGEST_LOOK_BACK), end):
-            return True
+        line = _LONG_LINE.search(text, max(0, end - _LONGEST_LOOK_BACK), end)
+        if line:
+            found.append(text[line.start() : end])
         end = text.find("\n", end + 1)
-    return False
+    return found
 
 
 def decode(token: str, *, whole: bool) -> Token | None:
@@ -131,9 +136,10 @@ def decode(token: str, *, whole: bool) -> Token | None:
     if len(joined) % 4 == 1:
         joined = joined[:-1]
     try:
-        return Token(token, binascii.a2b_base64(joined + "=="), whole)
+        raw = binascii.a2b_base64(joined + "==")
     except binascii.Error:
         return None
+    return Token(token, raw, whole) if len(token) >= CERTAIN or _may_mean(raw) else None
 
 
 def readings(run: str) -> Iterator[Span]:
@@ -163,6 +169,17 @@ def is_believable(text: str) -> bool:
 def _begins(token: str) -> bool:
     """Whether the first bytes may begin a text or a compressed stream."""
     return len(token) >= SHORTEST and _heads(token[:SHORTEST], len(token) >= _LONG)
+
+
+def _may_mean(raw: bytes) -> bool:
+    """Whether the few bytes of a short token may be text or a stream: no other reading of them counts."""
+    return (
+        "\ufffd" not in raw.decode("utf-8", "replace")
+        or raw[0] in _ALWAYS
+        or b"\x00" in raw
+        or raw[:2] in _BYTE_ORDER_MARKS
+        or raw[1:4] == _AFTER_SKIPPED
+    )
 
 
 @lru_cache(maxsize=16384)

@@ -7,6 +7,7 @@ all; then it adds nothing to what is found in any text that it stands in. The me
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from itertools import filterfalse
 
@@ -18,6 +19,11 @@ _SHORTEST = base64_text.SHORTEST
 _BECOME_LONGER = (base64_text.CERTAIN - 2, base64_text.CERTAIN - 1)
 """Padding only matters to those whose length is short without it and not with it."""
 
+_is_date = re.compile(rb"(?:19|20)[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]").fullmatch
+"""No reading of a date begins as anything could."""
+
+_MANY_UNKNOWN = 32
+BINARIES = frozenset((b"B", b"BS"))
 _IN_RUNS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-")
 _RUNS = bytes(byte if byte in _IN_RUNS else 0x20 for byte in range(256))
 
@@ -30,26 +36,24 @@ class CleanRuns:
         self._clean: set[bytes] = set()
         self._not_clean: set[bytes] = set()
 
-    def doubtful(self, texts: list[str]) -> list[str]:
-        """What is not surely clean in `texts`: distinct runs, and texts with a run over several lines."""
-        with_capitals = list(filterfalse(str.islower, texts))
-        if not with_capitals:
-            return []
-        joined = "\0".join(with_capitals)
-        words = joined.encode("utf-8", "surrogatepass").translate(_RUNS).split()
-        unknown = [
-            run
-            for run in filterfalse(self._clean.__contains__, words)
-            if len(run) >= _SHORTEST and not run.islower()
-        ]
-        doubtful = self._not_clean_of(unknown) if unknown else []
-        if "\n" in joined and base64_text.may_be_folded(joined):
-            doubtful += [text for text in with_capitals if base64_text.may_be_folded(text)]
-        return doubtful
+    def unknown(self, text: str) -> list[bytes]:
+        """The runs in `text`, the short ones too, that are not remembered as clean. The types of binaries never are."""
+        words = text.encode("utf-8", "surrogatepass").translate(_RUNS).split()
+        unknown = list(filterfalse(self._clean.__contains__, words))
+        if len(unknown) > _MANY_UNKNOWN:
+            self._remember(run for run in unknown if len(run) < _SHORTEST and run.isalpha() and run not in BINARIES)
+        return unknown
+
+    def doubtful(self, text: str, unknown: list[bytes]) -> list[str]:
+        """The distinct runs in `text` that are not surely clean, of its `unknown` ones. Of those over several lines, the
+        end of the first."""
+        runs = [run for run in unknown if len(run) >= _SHORTEST and not run.islower() and run != run.lower() and not _is_date(run)]
+        doubtful = self._not_clean_of(runs) if runs else []
+        return doubtful + base64_text.folded(text) if "\n" in text else doubtful
 
     def cover(self, text: str) -> bool:
         """Whether all runs in `text` are clean, those over several lines too."""
-        return not self.doubtful([text])
+        return text.islower() or not self.doubtful(text, self.unknown(text))
 
     def _not_clean_of(self, unknown: list[bytes]) -> list[str]:
         likely = set(base64_text.likely(unknown))

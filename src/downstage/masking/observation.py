@@ -3,8 +3,8 @@
 This is what `discover` writes into `masking.lock`. A name in a path is written out only if it is certainly a field's
 name. It becomes `*` if it does not look like one (an address, an id, many digits), if its map has more than
 `MOST_NAMES` names, if hardly a name of its map comes twice, or if it was seen in one single map: a lock that knows
-a little too much is a lesser evil than one that holds somebody's name. A name that is also a word of somebody's address
-and stands in few of its maps is taken for theirs. Whatever was seen is known to the lock made of it.
+a little too much is a lesser evil than one that holds somebody's name. Below the top level a name that may be a
+person's (`names`), or is made of words of somebody's address, is theirs, however often it stands there. Whatever was seen is known to the lock made of it.
 Memory: at most `MOST_PLACES` places a table; beyond them all names of a map become one, and then `complete` is False.
 """
 
@@ -183,20 +183,33 @@ class TableObservation:
 
     def _settle(self, place: _Place, *, top: bool = False) -> None:
         """Makes names that may be data part of `*`. Said twice, it changes nothing."""
-        once = [name for name, held in place.names.items() if held.types.total() == 1]
-        telling = place.types["M"] >= _TELLING_MAPS and len(once) * 2 > len(place.names)
-        if top:
-            if len(place.names) > MOST_NAMES and len(once) * 2 > len(place.names):
-                place.hide(once)
-        elif telling:
-            place.collapse()
-        else:
-            few = [name for name, held in place.names.items() if held.types.total() * 2 < place.types["M"]]
-            place.hide([name for name in once if self._held[name] < 2])
-            place.hide([name for name in few if name in place.names and self.prefixes.is_somebody(name)])
+        while hidden := self._attributes(place) if top else self._names_of_data(place):
+            if not top and len(hidden) == len(place.names):
+                place.collapse()
+            else:
+                place.hide(hidden)
         for below in (*place.names.values(), place.any, place.element):
             if below is not None:
                 self._settle(below)
+
+    @staticmethod
+    def _attributes(place: _Place) -> list[str]:
+        """Which attributes of the items may be data: the rare ones, if there are many such."""
+        once = _once(place)
+        return once if len(place.names) > MOST_NAMES and len(once) * 2 > len(place.names) else []
+
+    def _names_of_data(self, place: _Place) -> list[str]:
+        """Which of the names of a map that are still written out may be data."""
+        once = set(_once(place))
+        if place.types["M"] >= _TELLING_MAPS and len(once) * 2 > len(place.names):
+            return list(place.names)
+        people = self.prefixes.people_among(place.names)
+        return [name for name in place.names if name in people or (name in once and self._held[name] < 2)]
+
+
+def _once(place: _Place) -> list[str]:
+    """The names that stood in one single map."""
+    return [name for name, held in place.names.items() if held.types.total() == 1]
 
 
 def merged(old: LockedTable, new: LockedTable) -> LockedTable:

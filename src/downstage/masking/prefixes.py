@@ -1,8 +1,8 @@
 """Which kinds of item a table holds, guessed from what stands before the first delimiter of its keys.
 
 `user|…`, `USER#…`: a prefix names an entity in a draft policy only if it is plain letters, stands on several items
-with different rests, has few others beside it, and was not met as a word of somebody's address: a person's name is
-never written as an entity. Words that name kinds of things all over the world are nobody's, although `orders@…` is an
+with different rests, has few others beside it, was not met as a word of somebody's address, and is in no list of
+people's names: a person's name is never written as an entity. Words that name kinds of things all over the world are nobody's, although `orders@…` is an
 address. Memory is bounded whatever the keys are.
 """
 
@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from downstage.masking.address import find
+from downstage.masking.names import FIELD, Likeness, likeness, people_among, words_of
 from downstage.ports import Item
 
 MOST_PREFIXES = 40
@@ -92,9 +93,20 @@ class Prefixes:
                 self._words.update(word.lower() for word in _WORD.findall(local))
 
     def is_somebody(self, text: str) -> bool:
-        """Whether a word of `text` was met in the local part of an address, and none of them names a kind of thing."""
+        """Whether `text` may be somebody's name: a word of it is a name, or it was met in the local part of an address
+        and none of its words names a kind of thing."""
+        return likeness(text) is Likeness.SURELY or self._is_of_an_address(text)
+
+    def people_among(self, names: Collection[str]) -> set[str]:
+        """The names of one map that may be people's, by their words or by the addresses that were met."""
+        return people_among(names) | {name for name in names if self._is_of_an_address(name)}
+
+    def _is_of_an_address(self, text: str) -> bool:
         words = [word.lower() for word in _LETTERS.findall(text)]
-        return any(word in self._words for word in words) and not any(_is_kind(word) for word in words)
+        if any(_is_kind(word) or word in FIELD for word in (*words, *words_of(text))):
+            return False
+        parts = [word for word in words_of(text) if len(word) > 1]
+        return any(word in self._words for word in words) or (bool(parts) and self._words.issuperset(parts))
 
     def kinds(self) -> dict[int, Kind]:
         """The groups that may be named, by their number. Two groups with the same patterns do not occur."""
@@ -137,7 +149,7 @@ class Prefixes:
         """Whether the prefix may be written: it comes again and again, among few, and is nobody's name."""
         if name in self._crowded or len(self._rests[name, prefix]) < LEAST_ITEMS:
             return False
-        return not self.is_somebody(prefix[0])
+        return not self.is_somebody(prefix[0]) and likeness(prefix[0]) is Likeness.NOT
 
 
 def _is_kind(word: str) -> bool:

@@ -18,7 +18,8 @@ from typing import Any
 import orjson
 
 from downstage.errors import MaskingError
-from downstage.masking.gate import Doubt, Gate, binaries, marked
+from downstage.masking.clean_runs import BINARIES
+from downstage.masking.gate import Literals, binaries, doubtful_literals, literal_of, meant, with_escapes, without_escapes
 from downstage.masking.nested import NestedMasker
 from downstage.ports import Item
 
@@ -36,51 +37,52 @@ class RawMasker:
     def __init__(self, nested: NestedMasker, slow: Callable[[Item], Item]) -> None:
         self._nested = nested
         self._slow = slow
-        self._gate = Gate(nested.clean_runs)
 
     def __call__(self, raw: bytes) -> bytes:
         """The masked item; the same object if nothing changes. Raises MaskingError if it cannot be masked."""
         try:
-            text = raw.decode()
+            written = raw.decode()
         except UnicodeDecodeError:
             raise MaskingError(_NOT_JSON) from None
-        cut = marked(text)
-        doubts = None if cut is None else self._gate.doubts(cut)
-        if cut is None or doubts is None:
+        text = without_escapes(written)
+        if text is None:
             return self._slowly(raw)
-        holds_binaries = '"B' in cut
-        if not doubts and not holds_binaries:
+        unknown = self._nested.clean_runs.unknown(text)
+        literals = doubtful_literals(text, self._nested.clean_runs, unknown)
+        if literals is None:
+            return self._slowly(raw)
+        holds_binaries = not BINARIES.isdisjoint(unknown)
+        if not literals and not holds_binaries:
             return raw
         counted = self._nested.counts()
-        masked = self._in_place(text, cut, doubts)
-        if masked is None or (holds_binaries and not self._are_clean(binaries(cut))):
+        masked = self._in_place(text, literals)
+        if masked is None or (holds_binaries and not self._are_clean(binaries(text))):
             self._nested.recount(counted)
             return self._slowly(raw)
-        return raw if masked is text else masked.encode()
+        if masked is text:
+            return raw
+        return (masked if text is written else with_escapes(masked)).encode()
 
-    def _in_place(self, text: str, cut: str, doubts: list[Doubt]) -> str | None:
-        """`text`, or `cut` at the same places, with the strings that are doubtful masked; None if it cannot be told from
-        them alone."""
+    def _in_place(self, text: str, literals: Literals) -> str | None:
+        """`text` with the strings in `literals` masked; None if it cannot be told from them alone."""
         pieces: list[str] = []
-        at = written = 0
-        for doubt in doubts:
-            start = cut.find(f'"{doubt.written}"', at) + 1
-            if start == 0:
-                return None
-            at = start + len(doubt.written)
-            before = cut[max(0, start - len(_STRING)) : start]
+        at = 0
+        for start in sorted(literals):
+            end, runs_are_clean = literals[start]
+            before = text[max(0, start - len(_STRING)) : start]
             if before == _BINARY:
                 continue
-            masked = self._nested.text(doubt.value, runs_are_clean=doubt.runs_are_clean)
-            if masked is doubt.value:
+            value = meant(text[start:end])
+            masked = self._nested.text(value, runs_are_clean=runs_are_clean)
+            if masked is value:
                 continue
-            if before != _STRING or cut[at + 1 : at + 2] != "}":
+            if before != _STRING or text[end + 1 : end + 2] != "}":
                 return None
-            pieces += (text[written : start - 1], _literal(masked))
-            written = at + 1
+            pieces += (text[at:start], literal_of(masked))
+            at = end
         if not pieces:
             return text
-        pieces.append(text[written:])
+        pieces.append(text[at:])
         return "".join(pieces)
 
     def _are_clean(self, contents: list[str] | None) -> bool:
@@ -106,10 +108,6 @@ class RawMasker:
         except RecursionError:
             raise MaskingError("an item is nested too deep: it is refused") from None
         return raw if masked is item else _written(masked)
-
-
-def _literal(value: str) -> str:
-    return _written(value).decode()
 
 
 def _written(value: object) -> bytes:

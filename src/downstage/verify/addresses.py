@@ -26,7 +26,7 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from downstage.verify.decoders import escapes_of
+from downstage.verify.decoders import escapes_of, peeled
 from downstage.verify.spelled import NOBODY, spelled_in
 
 MAX_LOCAL = 64
@@ -236,7 +236,8 @@ def _spelled_out(
     text: str, at: int, candidate: _Candidate, span: tuple[int, int], allowed: Callable[[str], bool]
 ) -> str | None:
     """Somebody else whose address stands in the local part of one that only its domain allows, or None."""
-    somebody = spelled_in(candidate.quoted or text[candidate.starts[0] : at])
+    local = candidate.quoted or text[candidate.starts[0] : at]
+    somebody = spelled_in(local) or (spelled_in(peeled(local)) if "%" in local or "&#" in local else None)
     if somebody is None or not allowed(f"{NOBODY}@{text[at + 1 : span[1]]}"):
         return None
     return _normal(somebody)

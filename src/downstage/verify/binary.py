@@ -59,13 +59,16 @@ _ENOUGH = 4096
 _HALF_OF_UNICODE = {"CJK", "HANGUL"}  # of its first 65,536 places; no language mixes them freely
 _EAST_ASIAN = frozenset(("CJK", "HIRAGANA", "KATAKANA", "FULLWIDTH", "IDEOGRAPHIC", "HALFWIDTH", "BOPOMOFO"))
 _DOTTED = re.compile(
-    r"[\w.+'\-]@(?:[\w\-]+\.)+(?:[a-z]{2,24}|[A-Z]{2,24}|[A-Z][a-z]{2,23}|xn--[a-z0-9\-]+"
-    rf"|(?i:{GENERIC})|[A-Z][a-z](?<=(?i:{TWO_LETTERS})))(?![\w\-])|@\[[0-9A-Fa-fIPv:.]+\]|[＠﹫]"
+    rf"[\w.+'\-]@(?:[\w\-]+\.)+(?:[a-z]{{3,24}}|[A-Z]{{3,24}}|[A-Z][a-z]{{2,23}}|xn--[a-z0-9\-]+|(?i:{GENERIC})"
+    rf"|(?![a-z][A-Z])(?i:{TWO_LETTERS}))(?![\w\-])|@\[[0-9A-Fa-fIPv:.]+\]|[＠﹫]"
 )
 _LOWER = re.compile(r"[a-z@.\-_]{9,}")
 _PLAIN = re.compile(r'[A-Za-z0-9@.\-_+" ]{14,}')
-_WORD = r"(?:[A-Z]?[a-z]+|[A-Z]+)[0-9]{0,4}"
-_WORDS = re.compile(rf"(?=.{{8}})(?=..+@..){_WORD}(?:[.\-_+]{_WORD}){{0,3}}@{_WORD}(?:[.\-]{_WORD}){{0,3}}")
+_WORD = r"(?:[A-Z]?[a-z]+|[A-Z]+)"
+_WORDS = re.compile(
+    rf"(?=.{{8}})(?=..+@...){_WORD}@{_WORD}[0-9]{{0,2}}"
+    rf"|(?=.{{10}}){_WORD}[0-9]{{0,2}}(?:[.\-_+]{_WORD}[0-9]{{0,2}}){{0,3}}@{_WORD}[0-9]{{0,2}}(?:[.\-]{_WORD}[0-9]{{0,2}}){{0,3}}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ def is_chance(text: str) -> bool:
     """
     if len(text) >= _SHORT:
         return False
-    return not any((_DOTTED.search(text), *(orderly.fullmatch(text) for orderly in (_LOWER, _WORDS, _PLAIN))))
+    return not (_DOTTED.search(text) or any(orderly.fullmatch(text) for orderly in (_LOWER, _WORDS, _PLAIN)))
 
 
 def is_dotted(address: str) -> bool:

@@ -55,9 +55,10 @@ def looks_real(local: str, domain: str) -> bool:
     """Whether an ASCII address found in opaque bytes is hardly an accident: less than one in 10^8 random bytes
     begins such.
 
-    Each label of the domain is in one case (a capital may begin it), and its top-level domain has 2-24 letters, two
-    only if it is in use. Under a well-known generic one (`com`) that is enough. Else the shorter of the local part
-    and of the label before the top-level domain has two characters, or the longer has three, letters if it is the label.
+    Each label of the domain is in one case (a capital may begin it), and its top-level domain has 2-24 letters,
+    two only if it is in use. Under a well-known generic one (`com`) that is enough. Else the local part and the
+    label before it have two characters each; or one of them has one, and then the other has three, letters in the
+    label.
     """
     *labels, top = domain.split(".")
     if not labels or not top.isalpha() or not 2 <= len(top) <= 24 or not any(map(str.isalnum, local)):

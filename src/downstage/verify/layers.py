@@ -110,6 +110,11 @@ class _Look:
     short: bool = False
     noise: bool = False
 
+    @property
+    def depth(self) -> int:
+        """How many encodings were undone. Wide characters are a spelling of the text that bytes are, and none."""
+        return len(self.layers) - self.layers.count("utf-16")
+
 
 class Search:
     """Looks at one value after the other; `allowed` and `fingerprint` are those of `LeakScanner`."""
@@ -139,7 +144,7 @@ class Search:
         seen: set[tuple[str, str | bytes, bool]] = set()
         while queue:
             look = queue.popleft()
-            if len(look.layers) > self._max_layers:
+            if look.depth > self._max_layers:
                 if self._goes_on(look, budget):
                     self._report(findings, look, "too-deep")
                 continue
@@ -239,7 +244,7 @@ class Search:
                     yield _Look(plain, look.path, (*look.layers, layer), look.token, look.short)
         if "\x00" in unsettled:
             yield _Look(unsettled.replace("\x00", ""), look.path, (*look.layers, "utf-16"), look.token, look.short)
-        last = len(look.layers) > self._max_layers  # nothing is undone any more, so nothing is left to it
+        last = look.depth > self._max_layers  # nothing is undone any more, so nothing is left to it
         for payload in base64_payloads(text, None if last else settled):
             layers = (*look.layers, "base64")
             if isinstance(payload, bytes):

@@ -1,13 +1,15 @@
 """The independent leak scanner: does any real address stand in what was written?
 
 It reads one DynamoDB item, one document or one text, and reports each address that is neither a genuine
-pseudonym nor on the keep list, under up to four layers of encoding. It shares no code with the masker: the
-proof that nothing leaked must not repeat the masker's mistakes. Nothing that it returns holds data: paths
-without names that are not plain identifiers, keyed fingerprints instead of values.
+pseudonym nor on the keep list, under up to eight layers of encoding: the masker opens as many, and refuses what
+still hides something below them. It shares no code with the masker: the proof that nothing leaked must not repeat
+the masker's mistakes. Nothing that it returns holds data: paths without names that are not plain identifiers,
+keyed fingerprints instead of values.
 
     leaks       walks items and documents           (this module)
     layers      one value under all its encodings
     addresses   an address in a text                decoders   escapes and JSON
+    spelled     somebody else in a local part
     binary      base64, compression, opaque bytes   domains    hosts that look real
     cut         base64 that an escape cuts in two
 
@@ -24,6 +26,7 @@ from downstage.verify.layers import Budget, Finding, Search, joined, leaves, may
 
 __all__ = ["Finding", "LeakScanner"]
 
+MAXIMUM_LAYERS: Final = 8
 _NAMES_REMEMBERED: Final = 4096
 
 
@@ -43,7 +46,7 @@ class LeakScanner:
         *,
         allowed: Callable[[str], bool],
         fingerprint: Callable[[str], str],
-        max_layers: int = 4,
+        max_layers: int = MAXIMUM_LAYERS,
         max_inflated: int = 4 * 1024 * 1024,
     ) -> None:
         self._search = Search(allowed, fingerprint, max_layers, max_inflated)
