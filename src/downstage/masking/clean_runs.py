@@ -38,9 +38,7 @@ class CleanRuns:
         joined = "\0".join(with_capitals)
         words = joined.encode("utf-8", "surrogatepass").translate(_RUNS).split()
         unknown = [
-            run
-            for run in filterfalse(self._clean.__contains__, words)
-            if len(run) >= _SHORTEST and not run.islower()
+            run for run in filterfalse(self._clean.__contains__, words) if len(run) >= _SHORTEST and not run.islower()
         ]
         doubtful = self._not_clean_of(unknown) if unknown else []
         if "\n" in joined and base64_text.may_be_folded(joined):

@@ -28,13 +28,38 @@ _GUEST = re.compile(rf"({_WHO})_({_ANY})#EXT#?$", re.IGNORECASE)
 _PERCENT = re.compile(rf"({_WHO})(?<!%[89A-Fa-f][0-9A-Fa-f])%(?![0-7][0-9A-Fa-f])({_ANY})$")
 _TAGGED = re.compile(rf"\+({_WHO})=({_ANY})$")
 _ESCAPE = r"0[0-9AD]|2[0-9A-F]|3[A-F]|40|5[B-F]|7[B-F]"
-_BOUNCED = re.compile(
-    rf"(?<![?&;\w.+\-])(?<!prvs=)({_WHO})=(?!(?-i:{_ESCAPE}))({_KNOWN})$", re.IGNORECASE
-)
+_BOUNCED = re.compile(rf"(?<![?&;\w.+\-])(?<!prvs=)({_WHO})=(?!(?-i:{_ESCAPE}))({_KNOWN})$", re.IGNORECASE)
 _REVERSED = re.compile(rf"(?:^|[+=\-])({_KNOWN})=({_WHO})$", re.IGNORECASE)
 _PARAMETERS = frozenset(
-    "mail email e-mail address user username login owner contact to from cc bcc recipient sender reply-to id key "
-    "name account member customer author who q query subject".split()
+    [
+        "mail",
+        "email",
+        "e-mail",
+        "address",
+        "user",
+        "username",
+        "login",
+        "owner",
+        "contact",
+        "to",
+        "from",
+        "cc",
+        "bcc",
+        "recipient",
+        "sender",
+        "reply-to",
+        "id",
+        "key",
+        "name",
+        "account",
+        "member",
+        "customer",
+        "author",
+        "who",
+        "q",
+        "query",
+        "subject",
+    ]
 )
 
 
