@@ -20,6 +20,10 @@ Item = dict[str, Any]
 """One DynamoDB item in typed JSON as on the wire: `{"pk": {"S": "…"}, "b": {"B": "<base64 text>"}}`."""
 
 
+RawItem = bytes
+"""The same item as the bytes it travels in: one JSON object, decoded only by whoever must look into it."""
+
+
 class Clock(Protocol):
     """Time, injected: `now` is seconds since the epoch (UTC), `monotonic` never goes back."""
 
@@ -53,7 +57,7 @@ class Identity(Protocol):
 class Page:
     """One page of a scan. `cursor` is the key to go on from, None at the segment's end."""
 
-    items: Sequence[Item]
+    items: Sequence[RawItem]
     cursor: Item | None
 
 
@@ -70,7 +74,7 @@ class ItemReader(Protocol):
 class Rejected:
     """An item that the target refuses for what it is (too large, empty key, …). `reason` holds no item data."""
 
-    item: Item
+    item: RawItem
     reason: str
 
 
@@ -80,7 +84,7 @@ class ItemWriter(Protocol):
     The items of one call have distinct keys. Throttles and partial batches are its business.
     """
 
-    async def put(self, items: Sequence[Item]) -> Sequence[Rejected]: ...
+    async def put(self, items: Sequence[RawItem]) -> Sequence[Rejected]: ...
 
 
 @dataclass(frozen=True, slots=True)

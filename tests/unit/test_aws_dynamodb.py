@@ -44,7 +44,7 @@ class Scripted:
         self.asked: list[tuple[str, Any]] = []
         self._answers = iter(answers)
 
-    def post(self, operation: str, body: bytes) -> Response:
+    async def post(self, operation: str, body: bytes) -> Response:
         self.asked.append((operation, orjson.loads(body)))
         found = next(self._answers)
         if isinstance(found, Exception):
@@ -65,7 +65,7 @@ class Store:
         self._takes = takes
         self._lock = threading.Lock()
 
-    def post(self, operation: str, body: bytes) -> Response:
+    async def post(self, operation: str, body: bytes) -> Response:
         with self._lock:
             self.calls += 1
             self.under_way += 1
@@ -91,13 +91,14 @@ def numbered(count: int) -> list[Item]:
 def scan(transport: Scripted) -> list[Item]:
     async def read() -> list[Item]:
         reader = ScanReader(transport, SOURCE, backoff=QUICK)
-        return [item async for page in reader.pages(0, 1, None) for item in page.items]
+        return [orjson.loads(item) async for page in reader.pages(0, 1, None) for item in page.items]
 
     return asyncio.run(read())
 
 
 def write(transport: Scripted | Store, items: list[Item], parallel: int = 4) -> list[Rejected]:
-    return list(asyncio.run(BatchWriter(transport, TARGET, parallel=parallel, backoff=QUICK).put(items)))
+    writer = BatchWriter(transport, TARGET, parallel=parallel, backoff=QUICK)
+    return list(asyncio.run(writer.put(list(map(orjson.dumps, items)))))
 
 
 def key(item: Item) -> str:
@@ -193,7 +194,7 @@ def test_a_writer_serves_several_event_loops() -> None:
     store = Store()
     writer = BatchWriter(store, TARGET, parallel=1, backoff=QUICK)
     for _ in range(2):
-        asyncio.run(writer.put(numbered(100)))
+        asyncio.run(writer.put(list(map(orjson.dumps, numbered(100)))))
     assert len(store.items) == 200
 
 
@@ -213,7 +214,7 @@ def test_a_table_that_takes_nothing_ends_the_writing() -> None:
 def test_poison_is_found_and_the_others_are_written(poison: set[str]) -> None:
     store = Store(refuses=lambda item: key(item) in poison)
     rejected = write(store, numbered(25))
-    assert {key(rejection.item) for rejection in rejected} == poison
+    assert {key(orjson.loads(rejection.item)) for rejection in rejected} == poison
     assert {rejection.reason for rejection in rejected} == {"DynamoDB refuses the item"}
     assert {key(item) for item in store.items} == {str(number) for number in range(25)} - poison
 
@@ -238,7 +239,9 @@ def test_a_failed_batch_stops_the_others(caplog: Any) -> None:
 
     async def put() -> int:
         with pytest.raises(AwsError):
-            await BatchWriter(transport, TARGET, backoff=Backoff(5.0, 5.0, 9)).put(numbered(250))
+            await BatchWriter(transport, TARGET, backoff=Backoff(5.0, 5.0, 9)).put(
+                list(map(orjson.dumps, numbered(250)))
+            )
         await asyncio.sleep(0)
         return len(asyncio.all_tasks())
 

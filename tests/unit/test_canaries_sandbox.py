@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 
 from downstage.masking.compile import ItemMasker
@@ -27,7 +28,7 @@ def sample(items: list[dict[str, Any]]) -> CanarySample:
     """Every address that can become one: more than any segment keeps."""
     chosen = CanarySample(CANARY_KEY, Exempt((), (), SINK), limit=1_000_000)
     for item in items:
-        chosen.look([item])
+        chosen.look([orjson.dumps(item)])
     return chosen
 
 

@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 
 from downstage.copying.batches import BATCH_BYTES, batches
 from downstage.copying.pacing import Backoff
-from downstage.ports import Item
 
 
 @given(st.integers(0, 120))
 def test_batches_are_full_and_in_order(count: int) -> None:
-    items: list[Item] = [{"pk": {"N": str(number)}} for number in range(count)]
+    items = [b'{"pk":{"N":"%d"}}' % number for number in range(count)]
     cut = list(batches(items))
     assert [item for batch in cut for item in batch] == items
     assert all(len(batch) == 25 for batch in cut[:-1])
@@ -22,9 +21,9 @@ def test_batches_are_full_and_in_order(count: int) -> None:
 
 
 def test_large_items_go_in_smaller_batches() -> None:
-    third = {"pk": {"S": "x" * (BATCH_BYTES // 3)}}
+    third = b"x" * (BATCH_BYTES // 3 + 1)
     assert [len(batch) for batch in batches([third] * 5)] == [2, 2, 1]
-    assert [len(batch) for batch in batches([{"pk": {"S": "x" * BATCH_BYTES}}, third])] == [1, 1]
+    assert [len(batch) for batch in batches([b"x" * (BATCH_BYTES + 1), third])] == [1, 1]
 
 
 def test_waits_grow_to_a_ceiling_and_end() -> None:

@@ -18,7 +18,7 @@ from downstage.errors import AwsError, JournalError, MaskingError
 from downstage.masking.compile import ItemMasker
 from downstage.masking.email import EmailPseudonyms
 from downstage.masking.sealing import KeySealer
-from downstage.ports import Checkpoint, Item, ItemReader, ItemWriter, Page
+from downstage.ports import Checkpoint, Item, ItemReader, ItemWriter, Page, RawItem
 from downstage.proof import digest
 from downstage.testing.faults import Killed, RefusingWriter, Trip, faulty
 from downstage.testing.tables import MemoryReader, MemoryTable, MemoryWriter
@@ -56,10 +56,10 @@ class PickyMask:
     def unknown(self) -> int:
         return self._mask.unknown
 
-    def __call__(self, item: Item) -> Item:
-        if "bad" in item:
+    def mask_bytes(self, item: RawItem) -> RawItem:
+        if b'"bad"' in item:
             raise MaskingError("it cannot be masked")
-        return self._mask(item)
+        return self._mask.mask_bytes(item)
 
 
 class Copying:
@@ -87,7 +87,7 @@ class Copying:
                 writer=self.writer,
                 sealer=SEALER,
                 save=save or self.saved.append,
-                quarantine=lambda item, reason: self.quarantined.append((item, reason)),
+                quarantine=lambda item, reason: self.quarantined.append((orjson.loads(item), reason)),
             )
         )
 
@@ -200,8 +200,8 @@ def test_two_items_of_a_page_with_one_key_after_masking_do_not_overwrite_each_ot
     class Same:
         replaced = kept = opaque = unknown = 0
 
-        def __call__(self, item: Item) -> Item:
-            return {"pk": {"S": "same"}, "was": item["pk"]}
+        def mask_bytes(self, item: RawItem) -> RawItem:
+            return b'{"pk":{"S":"same"},"was":%b}' % orjson.dumps(orjson.loads(item)["pk"])
 
     copying.mask = Same()
     done = copying.run()
@@ -256,7 +256,7 @@ def test_the_reader_is_closed_when_the_copy_fails() -> None:
         async def pages(self, segment: int, total: int, cursor: Item | None) -> AsyncGenerator[Page, None]:
             try:
                 while True:
-                    yield Page(items_of(1), {"pk": {"S": "a"}})
+                    yield Page([orjson.dumps(item) for item in items_of(1)], {"pk": {"S": "a"}})
             finally:
                 await asyncio.sleep(0)
                 closed.append(True)

@@ -100,7 +100,9 @@ def test_a_pseudonym_is_its_own_pseudonym_in_any_case() -> None:
 def test_a_stranger_at_the_sink_is_masked() -> None:
     ours = pseudonyms()
     made = ours.replace("bob@x.example")
-    with_k = next(name for name in map(ours.replace, ("bob@x.example", "ann@x.example", "eve@x.example")) if "k" in name)
+    with_k = next(
+        name for name in map(ours.replace, ("bob@x.example", "ann@x.example", "eve@x.example")) if "k" in name
+    )
     rotated = pseudonyms(key=MaskKey(bytes(range(1, 65)))).replace("bob@x.example")
     for stranger in (
         f"u-{'a' * LENGTH}@test.example.com",

@@ -208,7 +208,9 @@ def test_a_character_too_many_hides_nothing_beside_an_escape_mark(
     assert PSEUDONYMS.replace("bob@gmail.com").encode() in (inner if compress is bytes else gzip.decompress(inner))
 
 
-@pytest.mark.parametrize("around", ["x%0A{}-", "{}-%0A", "{}%2D%20", "x&amp;{}-", "x\\n{}-", '{{"a":"\\n{}-"}}', "{}-\\x20"])
+@pytest.mark.parametrize(
+    "around", ["x%0A{}-", "{}-%0A", "{}%2D%20", "x&amp;{}-", "x\\n{}-", '{{"a":"\\n{}-"}}', "{}-\\x20"]
+)
 def test_a_character_too_many_beside_an_escape_hides_nothing(around: str) -> None:
     token = b64('{"a":"bob@gmail.com"}')
     before, after = around.format("|").split("|")

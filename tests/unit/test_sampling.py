@@ -83,7 +83,7 @@ class Recording:
     def __init__(self) -> None:
         self.bodies: list[Any] = []
 
-    def post(self, operation: str, body: bytes) -> Response:
+    async def post(self, operation: str, body: bytes) -> Response:
         self.bodies.append(orjson.loads(body))
         return Response(200, b'{"Items":[],"Count":0,"ConsumedCapacity":{"CapacityUnits": 5.0,"TableName":"t"}}')
 
@@ -91,14 +91,18 @@ class Recording:
 def test_a_rate_makes_the_next_call_wait_for_what_the_last_one_used() -> None:
     clock, inner = Clock(), Recording()
     gentle = GentleTransport(inner, clock, None, 2.0)
-    for _ in range(3):
-        gentle.post("Scan", b"{}")
+
+    async def three() -> None:
+        for _ in range(3):
+            await gentle.post("Scan", b"{}")
+
+    asyncio.run(three())
     assert clock.slept == [2.5, 2.5]
     assert inner.bodies == [{}, {}, {}]
 
 
 def test_without_a_rate_nobody_waits_and_pages_are_small() -> None:
     clock, inner = Clock(), Recording()
-    GentleTransport(inner, clock, 40, None).post("Scan", b'{"TableName":"t"}')
+    asyncio.run(GentleTransport(inner, clock, 40, None).post("Scan", b'{"TableName":"t"}'))
     assert inner.bodies == [{"TableName": "t", "Limit": 40}]
     assert clock.slept == []

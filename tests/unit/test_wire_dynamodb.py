@@ -7,20 +7,24 @@ from typing import Any
 import orjson
 import pytest
 
-from downstage.ports import Page
 from downstage.wire.dynamodb import (
     Fault,
     Response,
+    Scanned,
+    Taken,
     batch_body,
     classify,
     fault_code,
-    parse_page,
-    parse_unprocessed,
+    parse_scan,
+    parse_taken,
     rejection_reason,
     scan_body,
 )
 
 ITEM = {"pk": {"S": "é\u2028"}, "n": {"N": "1.000000000000000000000000000000000001"}}
+
+
+RAW = orjson.dumps(ITEM)
 
 
 def error(code: str | None, status: int = 400, message: str = "") -> Response:
@@ -40,14 +44,18 @@ def test_a_scan_asks_for_one_segment() -> None:
 
 
 def test_a_batch_carries_items_to_the_digit() -> None:
-    body = orjson.loads(batch_body("t", [ITEM]))
-    assert body == {"RequestItems": {"t": [{"PutRequest": {"Item": ITEM}}]}}
+    body = batch_body("t", [RAW, RAW])
+    put = {"PutRequest": {"Item": ITEM}}
+    assert orjson.loads(body) == {"RequestItems": {"t": [put, put]}, "ReturnConsumedCapacity": "TOTAL"}
+    assert body.count(RAW) == 2
 
 
 def test_a_page_is_items_and_where_to_go_on() -> None:
-    body = orjson.dumps({"Items": [ITEM], "Count": 1, "LastEvaluatedKey": {"pk": ITEM["pk"]}})
-    assert parse_page(body) == Page([ITEM], {"pk": ITEM["pk"]})
-    assert parse_page(b'{"Items": [], "Count": 0}') == Page([], None)
+    consumed = {"TableName": "t", "CapacityUnits": 12.5}
+    last = {"pk": ITEM["pk"]}
+    body = orjson.dumps({"Items": [ITEM], "Count": 1, "LastEvaluatedKey": last, "ConsumedCapacity": consumed})
+    assert parse_scan(body) == Scanned([RAW], last, 12.5)
+    assert parse_scan(b'{"Items": [], "Count": 0}') == Scanned([], None, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -66,22 +74,23 @@ def test_a_page_is_items_and_where_to_go_on() -> None:
 )
 def test_a_page_that_is_not_whole_is_an_error_without_data(body: bytes) -> None:
     with pytest.raises(ValueError, match=r"page|answer") as caught:
-        parse_page(body)
+        parse_scan(body)
     assert "court" not in str(caught.value)
     assert not hasattr(caught.value, "doc"), "a parse error carries the text with it"
 
 
 def test_unprocessed_items_come_back() -> None:
-    body = orjson.dumps({"UnprocessedItems": {"t": [{"PutRequest": {"Item": ITEM}}]}})
-    assert parse_unprocessed(body, "t") == [ITEM]
-    assert parse_unprocessed(b"{}", "t") == []
-    assert parse_unprocessed(b'{"UnprocessedItems": {}}', "t") == []
+    consumed = [{"TableName": "t", "CapacityUnits": 25.0}]
+    body = orjson.dumps({"UnprocessedItems": {"t": [{"PutRequest": {"Item": ITEM}}]}, "ConsumedCapacity": consumed})
+    assert parse_taken(body, "t") == Taken([RAW], 25.0)
+    assert parse_taken(b"{}", "t") == Taken([], 0.0)
+    assert parse_taken(b'{"UnprocessedItems": {}}', "t") == Taken([], 0.0)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"UnprocessedItems": [1]}', b'{"UnprocessedItems": {"t": [{}]}}'])
 def test_an_answer_that_cannot_be_read_is_an_error(body: bytes) -> None:
     with pytest.raises(ValueError, match="answer"):
-        parse_unprocessed(body, "t")
+        parse_taken(body, "t")
 
 
 @pytest.mark.parametrize(
@@ -100,7 +109,9 @@ def test_an_answer_that_cannot_be_read_is_an_error(body: bytes) -> None:
         ("ItemCollectionSizeLimitExceededException", 400, Fault.REJECTED),
         ("ExpiredTokenException", 400, Fault.EXPIRED),
         ("ExpiredToken", 400, Fault.EXPIRED),
-        ("RequestExpired", 400, Fault.EXPIRED),
+        ("RequestExpired", 400, Fault.SKEWED),
+        ("RequestTimeTooSkewed", 403, Fault.SKEWED),
+        ("InvalidSignatureException", 400, Fault.FATAL),
         ("AccessDeniedException", 400, Fault.FATAL),
         ("ResourceNotFoundException", 400, Fault.FATAL),
         ("SomethingNew", 400, Fault.FATAL),
@@ -140,3 +151,14 @@ def test_a_rejection_is_told_in_our_words(message: str, reason: str) -> None:
     assert rejection_reason(error("ValidationException", message=message)) == reason
     capital: dict[str, Any] = {"__type": "ValidationException", "Message": f"{message} 'ada@court.example.org'"}
     assert rejection_reason(Response(400, orjson.dumps(capital))) == reason
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Signature expired: 20261122T224412Z is now earlier than 20261122T225912Z (20261122T230412Z - 5 min.)",
+        "Signature not yet current: 20261122T232412Z is still later than 20261122T230912Z",
+    ],
+)
+def test_a_signature_of_another_time_is_a_clock_that_is_off(message: str) -> None:
+    assert classify(error("InvalidSignatureException", 400, message)) is Fault.SKEWED

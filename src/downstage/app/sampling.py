@@ -10,14 +10,13 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 import orjson
 
 from downstage.aws.dynamodb import ScanReader, Transport
-from downstage.aws.http import JsonTransport
+from downstage.aws.http import DynamoTransport
 from downstage.aws.session import Session
 from downstage.domain.refs import SourceTable
 from downstage.ports import Clock, Item, ItemReader, Page
@@ -38,18 +37,18 @@ class GentleTransport:
         self._clock = clock
         self._limit = limit
         self._rate = rate
-        self._lock = threading.Lock()
+        self._lock = asyncio.Lock()
         self._free_at = 0.0
 
-    def post(self, operation: str, body: bytes) -> Response:
+    async def post(self, operation: str, body: bytes) -> Response:
         """The call, when its turn has come."""
         if self._limit is not None and operation == "Scan":
             body = orjson.dumps({**orjson.loads(body), "Limit": self._limit})
-        with self._lock:
+        async with self._lock:
             now = self._clock.monotonic()
             if self._free_at > now:
                 self._clock.sleep(self._free_at - now)
-            answer = self._transport.post(operation, body)
+            answer = await self._transport.post(operation, body)
             if self._rate is not None:
                 used = _UNITS.search(answer.body)
                 units = float(used[1]) if used else 1.0
@@ -69,12 +68,16 @@ def look_at(
     """Calls `visit` with about `count` items from all over the table, or with every item (None). Gives how many."""
     segments = 1 if count is None else min(SEGMENTS, count)
     limit = None if count is None else min(_FULL_PAGE, _SPREAD * -(-count // segments))
-    transport = JsonTransport(session, connections=1)
-    reader = ScanReader(GentleTransport(transport, clock, limit, rate), table)
-    try:
-        return asyncio.run(sample(reader, segments, visit, count, random.SystemRandom()))
-    finally:
-        transport.close()
+
+    async def look() -> int:
+        transport = DynamoTransport(session, connections=1)
+        reader = ScanReader(GentleTransport(transport, clock, limit, rate), table)
+        try:
+            return await sample(reader, segments, visit, count, random.SystemRandom())
+        finally:
+            transport.close()
+
+    return asyncio.run(look())
 
 
 async def sample(
@@ -114,7 +117,7 @@ async def _take(
             if share is not None and len(items) > share - taken:
                 items = dice.sample(items, share - taken)
             for item in items:
-                visit(item)
+                visit(orjson.loads(item))
             taken += len(items)
             if page.cursor is None or (share is not None and taken >= share):
                 return taken, page.cursor

@@ -1,22 +1,24 @@
 """What one lane does in a worker process: its own small composition root.
 
 An order is plain data and holds no secret: the worker signs in by itself, reads the masking key by itself, and
-checks who it is on both sides before its first write. Lanes of one process share its connections.
+checks who it is on both sides before its first write.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import orjson
 
 from downstage.aws.dynamodb import BatchWriter, ScanReader
-from downstage.aws.http import JsonTransport
+from downstage.aws.http import DynamoTransport
 from downstage.aws.secrets import KeyReader
 from downstage.aws.session import Session
 from downstage.copying.segment import CopyTask, copy_segment
@@ -30,7 +32,7 @@ from downstage.masking.email import EmailPseudonyms
 from downstage.masking.keys import MaskKey
 from downstage.masking.sealing import KeySealer
 from downstage.planning import guards
-from downstage.ports import Checkpoint, Item, Journal, Lane, RunRecord
+from downstage.ports import Checkpoint, Journal, Lane, RawItem, RunRecord
 from downstage.verify.canaries import CanaryKey, Exempt
 from downstage.verify.compare import IndexExpectations, verify_segment
 from downstage.verify.leaks import LeakScanner
@@ -108,34 +110,39 @@ def copy_lane(order: Order, lane: Lane) -> None:
     shape = TableShape(work.source, work.key_names, work.index_key_names)
     mask = compile_masker(order.masking, keys[0], shape, keys[1:])
 
-    def quarantine(item: Item, reason: str) -> None:
-        key = orjson.dumps([item.get(name) for name in work.key_names]).decode()
+    def quarantine(item: RawItem, reason: str) -> None:
+        read = orjson.loads(item)
+        key = orjson.dumps([read.get(name) for name in work.key_names]).decode()
         journal.quarantine(order.run_id, order.epoch, lane.task, pseudonyms.fingerprint(key), reason)
 
-    reader = ScanReader(_transport(order.source), SourceTable(source.environment.account, "", work.source))
-    writer = BatchWriter(_transport(order.target), TargetTable(target.environment.account, "", work.target))
-    for segment in lane.segments:
-        asyncio.run(
-            copy_segment(
-                task,
-                _start(journal, order, lane, segment, work.segments),
-                reader=reader,
-                mask=mask,
-                writer=writer,
-                sealer=sealer,
-                save=partial(journal.save_checkpoint, order.run_id, order.epoch, lane.task),
-                quarantine=quarantine,
-                canaries=CanaryKeeper(
-                    journal,
-                    order.run_id,
-                    order.epoch,
-                    lane.task,
-                    segment,
-                    key=_canary_key(order),
-                    exempt=Exempt.of(order.masking),
-                ),
+    async def copy() -> None:
+        async with _transports(order.source, order.target) as (from_source, to_target):
+            reader = ScanReader(from_source, SourceTable(source.environment.account, "", work.source))
+            writer = BatchWriter(to_target, TargetTable(target.environment.account, "", work.target))
+            await _together(
+                copy_segment(
+                    task,
+                    _start(journal, order, lane, segment, work.segments),
+                    reader=reader,
+                    mask=mask,
+                    writer=writer,
+                    sealer=sealer,
+                    save=partial(journal.save_checkpoint, order.run_id, order.epoch, lane.task),
+                    quarantine=quarantine,
+                    canaries=CanaryKeeper(
+                        journal,
+                        order.run_id,
+                        order.epoch,
+                        lane.task,
+                        segment,
+                        key=_canary_key(order),
+                        exempt=Exempt.of(order.masking),
+                    ),
+                )
+                for segment in lane.segments
             )
-        )
+
+    asyncio.run(copy())
 
 
 def verify_lane(order: Order, lane: Lane) -> None:
@@ -149,24 +156,49 @@ def verify_lane(order: Order, lane: Lane) -> None:
     run = journal.run(order.run_id)
     probe = probe_for(journal, run, _canary_key(order)) if run is not None else None
 
-    reader = ScanReader(
-        _transport(order.target), TargetTable(order.target.account, order.target.region, work.target), consistent=True
-    )
-    for segment in lane.segments:
-        asyncio.run(
-            verify_segment(
-                work.target,
-                f"{order.run_id}/{lane.task}",
-                _start(journal, order, lane, segment, work.segments),
-                reader=reader,
-                scanner=scanner,
-                expectations=expectations,
-                sealer=sealer,
-                save=partial(journal.save_checkpoint, order.run_id, order.epoch, lane.task),
-                leak=partial(record_leak, journal, order.run_id, order.epoch, lane.task),
-                probe=probe,
+    async def verify() -> None:
+        async with _transports(order.target) as (from_target,):
+            table = TargetTable(order.target.account, order.target.region, work.target)
+            reader = ScanReader(from_target, table, consistent=True)
+            await _together(
+                verify_segment(
+                    work.target,
+                    f"{order.run_id}/{lane.task}",
+                    _start(journal, order, lane, segment, work.segments),
+                    reader=reader,
+                    scanner=scanner,
+                    expectations=expectations,
+                    sealer=sealer,
+                    save=partial(journal.save_checkpoint, order.run_id, order.epoch, lane.task),
+                    leak=partial(record_leak, journal, order.run_id, order.epoch, lane.task),
+                    probe=probe,
+                )
+                for segment in lane.segments
             )
-        )
+
+    asyncio.run(verify())
+
+
+@asynccontextmanager
+async def _transports(*environments: Environment) -> AsyncIterator[tuple[DynamoTransport, ...]]:
+    """A transport to each environment, closed at the end of the lane: connections belong to its event loop."""
+    transports = tuple(DynamoTransport(_session(environment)) for environment in environments)
+    try:
+        yield transports
+    finally:
+        for transport in transports:
+            transport.close()
+
+
+async def _together(segments: Iterable[Coroutine[Any, Any, Checkpoint]]) -> None:
+    """The lane's segments, interleaved, so that writes do not roll over one partition. The first error ends them all."""
+    tasks = [asyncio.create_task(segment) for segment in segments]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _start(journal: Journal, order: Order, lane: Lane, segment: int, total: int) -> Checkpoint:
@@ -195,11 +227,6 @@ def _canary_key(order: Order) -> CanaryKey:
 @lru_cache(maxsize=8)
 def _session(environment: Environment) -> Session:
     return Session(environment)
-
-
-@lru_cache(maxsize=8)
-def _transport(environment: Environment) -> JsonTransport:
-    return JsonTransport(_session(environment))
 
 
 @lru_cache(maxsize=8)

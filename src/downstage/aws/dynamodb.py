@@ -1,8 +1,8 @@
 """Reading and writing items: Scan and BatchWriteItem with back-off, partial batches and poison items handled.
 
 Every answer falls into one class of fault (`wire.dynamodb.classify`): throttles and passing errors wait and go on,
-a refused batch is halved until the refused item stands alone, anything else ends the segment. The calls block, so
-each runs in a thread and the next page is read while the last one is being written.
+a refused batch is halved until the refused item stands alone, anything else ends the segment. What calls cost is paced
+(`copying.rates`); the next page is read while the last one is being written.
 """
 
 from __future__ import annotations
@@ -14,23 +14,25 @@ from typing import Protocol
 
 from downstage.copying.batches import batches
 from downstage.copying.pacing import Backoff
+from downstage.copying.rates import Pace
 from downstage.domain.refs import SourceTable, TargetTable
 from downstage.errors import AwsError, CredentialsError, Unreachable
-from downstage.ports import Item, Page, Rejected
+from downstage.ports import Item, Page, RawItem, Rejected
 from downstage.wire import dynamodb as wire
 
 
 class Transport(Protocol):
-    """One signed POST and its whole answer; blocking, shared by threads. Raises Unreachable if none came."""
+    """One signed POST and its whole answer. Raises Unreachable if none came, CredentialsError."""
 
-    def post(self, operation: str, body: bytes) -> wire.Response: ...
+    async def post(self, operation: str, body: bytes) -> wire.Response: ...
 
 
 class _Caller:
     """Calls one operation until it is answered for good."""
 
-    def __init__(self, transport: Transport, table: str, backoff: Backoff, dice: random.Random) -> None:
+    def __init__(self, transport: Transport, table: str, pace: Pace, backoff: Backoff, dice: random.Random) -> None:
         self._transport = transport
+        self.pace = pace
         self._table = table
         self._backoff = backoff
         self._dice = dice
@@ -43,8 +45,9 @@ class _Caller:
         """A 200, or the answer that refuses the request's content. Raises AwsError, CredentialsError, Unreachable."""
         code = "no answer"
         for wait in (*self.waits(), None):
+            await self.pace.ready()
             try:
-                response = await asyncio.to_thread(self._transport.post, operation, body)
+                response = await self._transport.post(operation, body)
             except Unreachable:
                 code = "no answer"
             else:
@@ -54,8 +57,10 @@ class _Caller:
                 fault = wire.classify(response)
                 if fault is wire.Fault.REJECTED:
                     return response
-                if fault in (wire.Fault.FATAL, wire.Fault.EXPIRED):
+                if fault in (wire.Fault.FATAL, wire.Fault.EXPIRED, wire.Fault.SKEWED):
                     raise self._failure(operation, code, fault)
+                if fault is wire.Fault.THROTTLE:
+                    self.pace.throttled()
             if wait is not None:
                 await asyncio.sleep(wait)
         raise Unreachable(
@@ -67,7 +72,15 @@ class _Caller:
     def _failure(self, operation: str, code: str, fault: wire.Fault) -> Exception:
         if fault is wire.Fault.EXPIRED:
             return CredentialsError(f"{operation} on table {self._table}: the credentials have expired; renew them")
+        if fault is wire.Fault.SKEWED:
+            return AwsError(f"{operation} on table {self._table}: this machine's clock is wrong; set it", code)
         return AwsError(f"{operation} on table {self._table}: AWS answered {code}", code)
+
+
+def _caller(
+    transport: Transport, table: str, pace: Pace | None, backoff: Backoff | None, dice: random.Random | None
+) -> _Caller:
+    return _Caller(transport, table, pace or Pace(), backoff or Backoff(), dice or random.Random())  # noqa: S311
 
 
 class ScanReader:
@@ -79,12 +92,13 @@ class ScanReader:
         table: SourceTable | TargetTable,
         *,
         consistent: bool = False,
+        pace: Pace | None = None,
         backoff: Backoff | None = None,
         dice: random.Random | None = None,
     ) -> None:
         self._table = table.name
         self._consistent = consistent
-        self._caller = _Caller(transport, table.name, backoff or Backoff(), dice or random.Random())  # noqa: S311
+        self._caller = _caller(transport, table.name, pace, backoff, dice)
 
     async def pages(self, segment: int, total_segments: int, cursor: Item | None) -> AsyncGenerator[Page, None]:
         """Pages in order; one is read ahead."""
@@ -113,9 +127,11 @@ class ScanReader:
             code = wire.fault_code(response)
             raise AwsError(f"table {self._table} cannot be scanned: AWS answered {code}", code)
         try:
-            return wire.parse_page(response.body)
+            scanned = wire.parse_scan(response.body)
         except ValueError:
             raise AwsError(f"table {self._table}: a page of the scan is not whole; resume the run") from None
+        self._caller.pace.spent(scanned.units)
+        return Page(scanned.items, scanned.cursor)
 
 
 class BatchWriter:
@@ -127,18 +143,19 @@ class BatchWriter:
         table: TargetTable,
         *,
         parallel: int = 4,
+        pace: Pace | None = None,
         backoff: Backoff | None = None,
         dice: random.Random | None = None,
     ) -> None:
         self._table = table.name
         self._parallel = parallel
-        self._caller = _Caller(transport, table.name, backoff or Backoff(), dice or random.Random())  # noqa: S311
+        self._caller = _caller(transport, table.name, pace, backoff, dice)
 
-    async def put(self, items: Sequence[Item]) -> Sequence[Rejected]:
+    async def put(self, items: Sequence[RawItem]) -> Sequence[Rejected]:
         """Puts all items; the answer names those that DynamoDB refuses."""
         places = asyncio.Semaphore(self._parallel)
 
-        async def put(batch: list[Item]) -> list[Rejected]:
+        async def put(batch: list[RawItem]) -> list[Rejected]:
             async with places:
                 return await self._put(batch)
 
@@ -150,7 +167,7 @@ class BatchWriter:
                 task.cancel()
         return [rejected for answer in answers for rejected in answer]
 
-    async def _put(self, batch: list[Item]) -> list[Rejected]:
+    async def _put(self, batch: list[RawItem]) -> list[Rejected]:
         waits = self._caller.waits()
         left = batch
         while left:
@@ -158,15 +175,17 @@ class BatchWriter:
             if response.status != 200:
                 return await self._halves(left, response)
             try:
-                unprocessed = wire.parse_unprocessed(response.body, self._table)
+                taken = wire.parse_taken(response.body, self._table)
             except ValueError:
                 raise AwsError(
                     f"table {self._table}: what a write took cannot be told from its answer; resume the run"
                 ) from None
-            if len(unprocessed) < len(left):
+            self._caller.pace.spent(taken.units)
+            if len(taken.unprocessed) < len(left):
                 waits = self._caller.waits()
-            left = unprocessed
+            left = taken.unprocessed
             if left:
+                self._caller.pace.throttled()
                 wait = next(waits, None)
                 if wait is None:
                     raise Unreachable(
@@ -175,7 +194,7 @@ class BatchWriter:
                 await asyncio.sleep(wait)
         return []
 
-    async def _halves(self, batch: list[Item], response: wire.Response) -> list[Rejected]:
+    async def _halves(self, batch: list[RawItem], response: wire.Response) -> list[Rejected]:
         """A refused batch: the item that stands alone is the poison, the others go on."""
         if len(batch) == 1:
             return [Rejected(batch[0], wire.rejection_reason(response))]

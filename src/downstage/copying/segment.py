@@ -19,8 +19,9 @@ from typing import Protocol
 import orjson
 
 from downstage.errors import MaskingError
-from downstage.ports import Checkpoint, Item, ItemReader, ItemWriter, Sealer
+from downstage.ports import Checkpoint, ItemReader, ItemWriter, RawItem, Sealer
 from downstage.proof import digest
+from downstage.wire.attributes import finder
 
 Save = Callable[[Checkpoint], None]
 
@@ -40,7 +41,7 @@ class Mask(Protocol):
     def opaque(self) -> int: ...
     @property
     def unknown(self) -> int: ...
-    def __call__(self, item: Item) -> Item: ...
+    def mask_bytes(self, item: RawItem) -> RawItem: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +80,8 @@ async def copy_segment(
     writer: ItemWriter,
     sealer: Sealer,
     save: Save,
-    quarantine: Callable[[Item, str], None],
-    canaries: Callable[[Sequence[Item]], None] = lambda _items: None,
+    quarantine: Callable[[RawItem, str], None],
+    canaries: Callable[[Sequence[RawItem]], None] = lambda _items: None,
 ) -> Checkpoint:
     """Copies what is left of the segment that `checkpoint` names; returns its last checkpoint, which is `done`.
 
@@ -93,19 +94,25 @@ async def copy_segment(
     context = f"{task.context}/{checkpoint.segment}/{checkpoint.total_segments}"
     counts = _Counts(**checkpoint.counters)
     total = checkpoint.digest
+    identify = finder(task.key_names)
+    expired_of = _expiry(task)
     cursor = orjson.loads(sealer.open(checkpoint.cursor, context)) if checkpoint.cursor else None
     async with aclosing(reader.pages(checkpoint.segment, checkpoint.total_segments, cursor)) as pages:
         async for page in pages:
             canaries(page.items)
             before = mask.replaced, mask.kept, mask.opaque, mask.unknown
-            masked, left_out = _mask_page(task, page.items, mask)
+            masked, left_out = _mask_page(page.items, mask, identify, expired_of)
+            counts.addresses += mask.replaced - before[0]  # now: while we wait, another segment masks
+            counts.kept += mask.kept - before[1]
+            counts.opaque += mask.opaque - before[2]
+            counts.unknown += mask.unknown - before[3]
             expired = len(page.items) - len(masked) - len(left_out)
             rejected = await writer.put([new for _, new in masked]) if masked else ()
-            refused = {_identity(task, rejection.item): rejection.reason for rejection in rejected}
+            refused = {identify(rejection.item): rejection.reason for rejection in rejected}
             for old, new in masked:
-                reason = refused.get(_identity(task, new)) if refused else None
+                reason = refused.get(identify(new)) if refused else None
                 if reason is None:
-                    total = digest.add(total, digest.item_digest(new))
+                    total = digest.add(total, digest.raw_digest(new))
                     counts.written += 1
                 else:
                     left_out.append((old, reason))
@@ -114,10 +121,6 @@ async def copy_segment(
             counts.read += len(page.items)
             counts.quarantined += len(left_out)
             counts.expired += expired
-            counts.addresses += mask.replaced - before[0]
-            counts.kept += mask.kept - before[1]
-            counts.opaque += mask.opaque - before[2]
-            counts.unknown += mask.unknown - before[3]
             checkpoint = Checkpoint(
                 segment=checkpoint.segment,
                 total_segments=checkpoint.total_segments,
@@ -131,21 +134,24 @@ async def copy_segment(
 
 
 def _mask_page(
-    task: CopyTask, items: Sequence[Item], mask: Mask
-) -> tuple[list[tuple[Item, Item]], list[tuple[Item, str]]]:
+    items: Sequence[RawItem],
+    mask: Mask,
+    identify: Callable[[RawItem], tuple[bytes, ...]],
+    is_expired: Callable[[RawItem], bool],
+) -> tuple[list[tuple[RawItem, RawItem]], list[tuple[RawItem, str]]]:
     """(source, masked) pairs to write, and (source, reason) of those that cannot be masked; expired ones in neither."""
-    masked: list[tuple[Item, Item]] = []
-    left_out: list[tuple[Item, str]] = []
-    taken: set[bytes] = set()
+    masked: list[tuple[RawItem, RawItem]] = []
+    left_out: list[tuple[RawItem, str]] = []
+    taken: set[tuple[bytes, ...]] = set()
     for item in items:
-        if _expired(task, item):
+        if is_expired(item):
             continue
         try:
-            new = mask(item)
+            new = mask.mask_bytes(item)
         except MaskingError as error:
             left_out.append((item, str(error)))
             continue
-        identity = _identity(task, new)
+        identity = identify(new)
         if identity in taken:
             left_out.append((item, "another item of the page has the same key after masking"))
             continue
@@ -154,13 +160,15 @@ def _mask_page(
     return masked, left_out
 
 
-def _identity(task: CopyTask, item: Item) -> bytes:
-    return orjson.dumps([item.get(name) for name in task.key_names])
-
-
-def _expired(task: CopyTask, item: Item) -> bool:
-    """Whether the item is expired. One without the attribute, or with a non-number in it, is not."""
+def _expiry(task: CopyTask) -> Callable[[RawItem], bool]:
+    """Says whether an item is expired. One without the attribute, or with a non-number in it, is not."""
     if task.ttl_attribute is None or task.expired_before is None:
-        return False
-    number = item.get(task.ttl_attribute, {}).get("N")
-    return number is not None and task.expired_before - OLDEST_EXPIRY <= float(number) < task.expired_before
+        return lambda _item: False
+    find, until = finder((task.ttl_attribute,)), task.expired_before
+
+    def is_expired(item: RawItem) -> bool:
+        (value,) = find(item)
+        number = (orjson.loads(value) or {}).get("N")
+        return number is not None and until - OLDEST_EXPIRY <= float(number) < until
+
+    return is_expired

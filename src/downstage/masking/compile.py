@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
+import orjson
+
 from downstage.domain.plan import MaskingPlan
 from downstage.domain.policy import Entity, FieldRule, KeyTemplate, Policy, StrategySpec, TablePolicy
 from downstage.errors import ConfigError, MaskingError
@@ -30,7 +32,7 @@ from downstage.masking.selectors import Rule
 from downstage.masking.strategies.base import Strategy
 from downstage.masking.templates import Template
 from downstage.masking.walk import AddressWalk
-from downstage.ports import Item
+from downstage.ports import Item, RawItem
 
 __all__ = ["ItemMasker", "TableShape", "Touch", "compile_masker", "compile_pseudonyms", "fingerprint"]
 
@@ -55,11 +57,7 @@ class ItemMasker:
         self._scan = scan or AddressWalk(NestedMasker(pseudonyms.replace, pseudonyms.is_kept))
         self._ruled = ruled
         self._mask = ruled or self._scan.attributes
-
-    @property
-    def by_scan_alone(self) -> bool:
-        """Whether no rule and no lock applies: then the raw bytes of an item may be masked without its structure."""
-        return self._ruled is None
+        self._raw = RawMasker(self._scan.nested, self) if ruled is None else None
 
     @property
     def replaced(self) -> int:
@@ -84,9 +82,17 @@ class ItemMasker:
         except _ODD as error:
             raise _odd(error) from None
 
-    def raw(self) -> RawMasker | None:
-        """Masks items as the bytes they travel in; None where a rule or a lock needs their structure."""
-        return RawMasker(self._scan.nested, self) if self.by_scan_alone else None
+    def mask_bytes(self, item: RawItem) -> RawItem:
+        """The same for an item as the bytes it travels in; the same object if nothing changes. It is decoded only where
+        something may be found, or where a rule or the lock asks for its structure."""
+        if self._raw is not None:
+            return self._raw(item)
+        try:
+            read = orjson.loads(item)
+        except orjson.JSONDecodeError:
+            raise MaskingError("an item is not JSON: it is refused") from None
+        masked = self(read)
+        return item if masked is read else orjson.dumps(masked)
 
     def explain(self, item: Item) -> tuple[Item, list[Touch]]:
         """The masked item, and what touched each of its leaves. Raises MaskingError as masking does."""

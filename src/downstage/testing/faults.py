@@ -11,7 +11,9 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from typing import Any, TypeVar, cast
 
-from downstage.ports import Item, ItemWriter, Rejected
+import orjson
+
+from downstage.ports import Item, ItemWriter, RawItem, Rejected
 from downstage.testing.search import MemoryIndex
 
 Port = TypeVar("Port")
@@ -122,9 +124,10 @@ class RefusingWriter:
         self._writer = writer
         self._refuses = refuses
 
-    async def put(self, items: Sequence[Item]) -> Sequence[Rejected]:
+    async def put(self, items: Sequence[RawItem]) -> Sequence[Rejected]:
         """Puts the others."""
-        rejected = [Rejected(item, reason) for item in items if (reason := self._refuses(item)) is not None]
+        reasons = ((item, self._refuses(orjson.loads(item))) for item in items)
+        rejected = [Rejected(item, reason) for item, reason in reasons if reason is not None]
         refused = [rejection.item for rejection in rejected]
         left = [item for item in items if item not in refused]
         return [*rejected, *(await self._writer.put(left) if left else ())]

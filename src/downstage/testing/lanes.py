@@ -10,7 +10,7 @@ import orjson
 
 from downstage.copying.segment import CopyTask, Mask, copy_segment
 from downstage.domain.plan import SearchPlan
-from downstage.ports import Checkpoint, Item, ItemReader, ItemWriter, Journal, Lane, RunRecord, Sealer
+from downstage.ports import Checkpoint, ItemReader, ItemWriter, Journal, Lane, RawItem, RunRecord, Sealer
 from downstage.verify.canaries import CanaryKey, Exempt
 from downstage.verify.compare import IndexExpectations, verify_segment
 from downstage.verify.leaks import LeakScanner
@@ -61,8 +61,9 @@ class MemoryLanes:
         work = tables[lane.task]
         task = CopyTask(f"{run.run_id}/{lane.task}", work.key_names, work.ttl_attribute, work.expired_before)
 
-        def quarantine(item: Item, reason: str) -> None:
-            key = orjson.dumps([item.get(name) for name in work.key_names]).decode()
+        def quarantine(item: RawItem, reason: str) -> None:
+            read = orjson.loads(item)
+            key = orjson.dumps([read.get(name) for name in work.key_names]).decode()
             self._journal.quarantine(run.run_id, run.epoch, lane.task, self._fingerprint(key), reason)
 
         for segment in lane.segments:

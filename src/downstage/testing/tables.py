@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 import orjson
 
 from downstage.errors import NotFound
-from downstage.ports import Item, Page, Rejected, TableFacts
+from downstage.ports import Item, Page, RawItem, Rejected, TableFacts
 
 LARGEST_ITEM = 400 * 1024
 
@@ -128,7 +128,7 @@ class MemoryReader:
             last = page[-1][1] if len(page) == self._page_size else None
             following = {name: last[name] for name in self._table.key_names} if last is not None else None
             self.pages_read += 1
-            yield Page([copy.deepcopy(item) for _, item in page], following)
+            yield Page([orjson.dumps(item) for _, item in page], following)
             if following is None:
                 return
 
@@ -140,14 +140,15 @@ class MemoryWriter:
         self._table = table
         self._writes = writes if writes is not None else []
 
-    async def put(self, items: Sequence[Item]) -> Sequence[Rejected]:
+    async def put(self, items: Sequence[RawItem]) -> Sequence[Rejected]:
         """Puts what DynamoDB would take; the rest is answered."""
-        if len({self._table.key(item) for item in items}) != len(items):
+        read = {raw: orjson.loads(raw) for raw in items}
+        if len({self._table.key(item) for item in read.values()}) != len(items):
             raise AssertionError("the items of one call must have distinct keys")
-        rejected = [Rejected(item, reason) for item in items if (reason := self._refusal(item))]
-        refused = [rejection.item for rejection in rejected]
+        rejected = [Rejected(raw, reason) for raw, item in read.items() if (reason := self._refusal(item))]
+        refused = {rejection.item for rejection in rejected}
         self._writes.append(f"put {self._table.name}")
-        self._table.put(item for item in items if item not in refused)
+        self._table.put(item for raw, item in read.items() if raw not in refused)
         return rejected
 
     def _refusal(self, item: Item) -> str:

@@ -24,6 +24,7 @@ import idna
 import orjson
 
 from downstage.domain.plan import MaskingPlan
+from downstage.ports import RawItem
 from downstage.verify.layers import Finding, leaves
 from downstage.verify.sampling import LowestHashes
 
@@ -129,10 +130,10 @@ class CanarySample:
         """The chosen canaries, as hex digits for the journal."""
         return self._lowest.values
 
-    def look(self, items: Sequence[Mapping[str, Any]]) -> bool:
+    def look(self, items: Sequence[RawItem]) -> bool:
         """Looks at unmasked items; whether the sample changed."""
         changed = False
-        for address in source_addresses(_as_json(items)):
+        for address in source_addresses(b"\n".join(items)):
             if address in self._seen:
                 continue
             if len(self._seen) == _REMEMBERED:

@@ -92,8 +92,9 @@ async def verify_segment(
     cursor = orjson.loads(sealer.open(checkpoint.cursor, where)) if checkpoint.cursor else None
     async with aclosing(reader.pages(checkpoint.segment, checkpoint.total_segments, cursor)) as pages:
         async for page in pages:
-            for item in page.items:
-                total = digest.add(total, digest.item_digest(item))
+            for raw in page.items:
+                total = digest.add(total, digest.raw_digest(raw))
+                item = orjson.loads(raw)
                 for finding in together(scanner.scan_item(item), probe.scan_item(item)):
                     counters["leaks"] += 1
                     counters["canaries"] += is_canary(finding)

@@ -1,6 +1,7 @@
 """DynamoDB's JSON protocol for the two hot calls, Scan and BatchWriteItem: bodies out, pages in, faults classified.
 
-Items are typed JSON from the first byte to the last: no Decimal, no deserialiser, so types survive to the digit.
+Items are typed JSON from the first byte to the last: no Decimal, no deserialiser, so types survive to the digit. A page
+is only cut into its items, whose bytes nobody decodes but who must look into them.
 Nothing here does I/O or logs; an error's text never quotes the service's message, which may quote an item.
 """
 
@@ -12,9 +13,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+import msgspec
 import orjson
 
-from downstage.ports import Item, Page
+from downstage.ports import Item, RawItem
 
 CONTENT_TYPE = "application/x-amz-json-1.0"
 TARGET = "DynamoDB_20120810."
@@ -28,6 +30,7 @@ class Fault(Enum):
     RETRY = "retry"
     REJECTED = "rejected"
     EXPIRED = "expired"
+    SKEWED = "skewed"
     FATAL = "fatal"
 
 
@@ -46,7 +49,8 @@ _FAULTS = {
     "ItemCollectionSizeLimitExceededException": Fault.REJECTED,
     "ExpiredTokenException": Fault.EXPIRED,
     "ExpiredToken": Fault.EXPIRED,
-    "RequestExpired": Fault.EXPIRED,
+    "RequestExpired": Fault.SKEWED,
+    "RequestTimeTooSkewed": Fault.SKEWED,
 }
 
 
@@ -83,27 +87,80 @@ def scan_body(
     return orjson.dumps(body)
 
 
-def parse_page(body: bytes) -> Page:
+class _Consumed(msgspec.Struct):
+    CapacityUnits: float = 0.0
+
+
+class _Scanned(msgspec.Struct):
+    Items: list[msgspec.Raw]
+    Count: int
+    LastEvaluatedKey: dict[str, Any] | None = None
+    ConsumedCapacity: _Consumed | None = None
+
+
+class _Put(msgspec.Struct):
+    Item: msgspec.Raw
+
+
+class _Request(msgspec.Struct):
+    PutRequest: _Put
+
+
+class _Taken(msgspec.Struct):
+    UnprocessedItems: dict[str, list[_Request]] | None = None
+    ConsumedCapacity: list[_Consumed] | None = None
+
+
+_scanned = msgspec.json.Decoder(_Scanned)
+_taken = msgspec.json.Decoder(_Taken)
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """What one Scan answered: the items' bytes, the key to go on from, the capacity units it cost."""
+
+    items: list[RawItem]
+    cursor: Item | None
+    units: float
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What one BatchWriteItem answered: the items it did not take, the capacity units it cost."""
+
+    unprocessed: list[RawItem]
+    units: float
+
+
+def parse_scan(body: bytes) -> Scanned:
     """The page that a Scan answered. Raises ValueError if the answer is not whole."""
-    answer = _answer(body)
-    items = answer.get("Items")
-    if not isinstance(items, list) or len(items) != answer.get("Count"):
-        raise ValueError("a page holds another number of items than it says")
-    return Page(items, answer.get("LastEvaluatedKey"))
-
-
-def batch_body(table: str, items: Sequence[Item]) -> bytes:
-    """The body of a BatchWriteItem that puts `items` (at most 25)."""
-    return orjson.dumps({"RequestItems": {table: [{"PutRequest": {"Item": item}} for item in items]}})
-
-
-def parse_unprocessed(body: bytes, table: str) -> list[Item]:
-    """The items that a BatchWriteItem answered it did not take. Raises ValueError if the answer is not whole."""
-    left = _answer(body).get("UnprocessedItems") or {}
     try:
-        return [request["PutRequest"]["Item"] for request in left.get(table, [])]
-    except (AttributeError, KeyError, TypeError):
+        answer = _scanned.decode(body)
+    except msgspec.DecodeError:
         raise ValueError("an answer has another shape than DynamoDB's") from None
+    if len(answer.Items) != answer.Count:
+        raise ValueError("a page holds another number of items than it says")
+    units = answer.ConsumedCapacity.CapacityUnits if answer.ConsumedCapacity is not None else 0.0
+    return Scanned([bytes(item) for item in answer.Items], answer.LastEvaluatedKey, units)
+
+
+def batch_body(table: str, items: Sequence[RawItem]) -> bytes:
+    """The body of a BatchWriteItem that puts `items` (at most 25)."""
+    return b'{"ReturnConsumedCapacity":"TOTAL","RequestItems":{%b:[{"PutRequest":{"Item":%b}}]}}' % (
+        orjson.dumps(table),
+        b'}},{"PutRequest":{"Item":'.join(items),
+    )
+
+
+def parse_taken(body: bytes, table: str) -> Taken:
+    """What a BatchWriteItem answered. Raises ValueError if the answer is not whole."""
+    try:
+        answer = _taken.decode(body)
+    except msgspec.DecodeError:
+        raise ValueError("an answer has another shape than DynamoDB's") from None
+    left = (answer.UnprocessedItems or {}).get(table, [])
+    units = sum(consumed.CapacityUnits for consumed in answer.ConsumedCapacity or ())
+    return Taken([bytes(request.PutRequest.Item) for request in left], units)
 
 
 def fault_code(response: Response) -> str:
@@ -114,9 +171,13 @@ def fault_code(response: Response) -> str:
 
 def classify(response: Response) -> Fault:
     """What to do about an error response."""
-    known = _FAULTS.get(fault_code(response))
+    code = fault_code(response)
+    known = _FAULTS.get(code)
     if known is not None:
         return known
+    if code == "InvalidSignatureException":
+        said = (_said(response, "message") or _said(response, "Message")).lower()
+        return Fault.SKEWED if "signature expired" in said or "not yet current" in said else Fault.FATAL
     if response.status == 429:
         return Fault.THROTTLE
     return Fault.RETRY if response.status >= 500 else Fault.FATAL

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from downstage.ports import Item, Journal, RunRecord
+from downstage.ports import Journal, RawItem, RunRecord
 from downstage.verify.canaries import CanaryKey, CanaryProbe, CanarySample, Exempt
 
 
@@ -22,7 +22,7 @@ class CanaryKeeper:
         self._place = (run_id, epoch, task, segment)
         self._sample = CanarySample(key, exempt, journal.canaries(run_id).get((task, segment), ()))
 
-    def __call__(self, items: Sequence[Item]) -> None:
+    def __call__(self, items: Sequence[RawItem]) -> None:
         """Looks at the unmasked items."""
         if self._sample.look(items):
             self._journal.save_canaries(*self._place, self._sample.canaries)

@@ -6,15 +6,24 @@ tables (a re-created table has the same ARN, not the same id), the number of seg
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from downstage.domain.plan import EnginePlan
 from downstage.errors import AwsError, ConfigError, JournalError, LeakFound, RunConflict, VerificationFailed
 from downstage.planning import guards
 from downstage.ports import Lane
 from downstage.workflow.parts import Parts, Step, TableWork
 from downstage.workflow.sums import same_items, summed
 from downstage.workflow.watching import watching
+
+INTERLEAVED = 4
+"""Segments that one worker copies at a time."""
+
+_LANES_A_WORKER = 4
+_SEGMENT_BYTES = 128 * 1024 * 1024
+_MOST_SEGMENTS = 100_000
 
 EXPIRY_MARGIN = 48 * 3600.0
 """What expires so soon (seconds) is not copied: it might be gone before it is verified."""
@@ -112,7 +121,7 @@ def _copy_intent(parts: Parts) -> Mapping[str, Any]:
                 "key_names": list(source.key_names),
                 "index_key_names": list(source.index_key_names),
                 "ttl_attribute": source.ttl_attribute,
-                "segments": parts.plan.engine.segments or 4 * parts.plan.engine.workers,
+                "segments": _segments(parts.plan.engine, source.size),
                 "about": source.items,
             }
         )
@@ -155,6 +164,16 @@ def _works(parts: Parts, intent: Mapping[str, Any]) -> list[TableWork]:
     return works
 
 
+def _segments(engine: EnginePlan, size: int) -> int:
+    """Many more segments than lanes, so that a slow one holds nobody up; more of them in a large table."""
+    if engine.segments is not None:
+        return engine.segments
+    least = _LANES_A_WORKER * INTERLEAVED * engine.workers
+    return min(max(least, size // _SEGMENT_BYTES), _MOST_SEGMENTS)
+
+
 def _lanes(task: str, work: TableWork) -> Iterator[Lane]:
-    for segment in range(work.segments):
-        yield Lane(f"{task}/{work.target}", (segment,))
+    """Segments in an order that follows no key, `INTERLEAVED` a lane: neighbours are not written at one time."""
+    order = sorted(range(work.segments), key=lambda segment: zlib.crc32(f"{work.source}/{segment}".encode()))
+    for first in range(0, len(order), INTERLEAVED):
+        yield Lane(f"{task}/{work.target}", tuple(order[first : first + INTERLEAVED]))
