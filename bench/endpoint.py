@@ -5,7 +5,7 @@ end) and BatchWriteItem with "all taken", each with the CRC32 that botocore chec
 nothing. `--delay` holds every answer back by that many milliseconds and `--rate` caps what one connection may read or
 write a second: a table that is slower than the client. Plain or TLS.
 
-    python -m bench.endpoint --pages 60 --page-items 900          prints its URL, serves until it is killed
+    python bench/endpoint.py --pages 60 --page-items 900          prints its URL, serves until it is killed
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import zlib
 from pathlib import Path
 
 import orjson
-from bench.corpus import court_items
+from corpus import Corpus
 
 _START = re.compile(rb'"ExclusiveStartKey":\s*\{"page":\s*\{"N":\s*"(\d+)"')
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
@@ -39,7 +39,7 @@ def pages(count: int, items: int, seed: int = 1) -> list[bytes]:
     made = []
     for number in range(count):
         page: dict[str, object] = {
-            "Items": court_items(items, seed=seed * 100_000 + number),
+            "Items": Corpus(seed * 100_000 + number).plain(items),
             "Count": items,
             "ScannedCount": items,
             "ConsumedCapacity": {"TableName": "source", "CapacityUnits": 128.5},
