@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from downstage.domain.paths import parse
-from downstage.domain.policy import LockedTable
+from downstage.domain.policy import Entity, FieldRule, LockedTable, StrategySpec, TablePolicy
 from downstage.masking.changes import changes
-from downstage.masking.locked import known_places
+from downstage.masking.locked import UNKNOWN, known_places
+from downstage.masking.naming import Naming
 
 
 def found(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, str, Any, Any]]:
@@ -55,11 +56,43 @@ def test_a_container_that_became_something_else_is_one_change() -> None:
     ]
 
 
+LOCK = known_places(
+    LockedTable("t", tuple((parse(path), ("M", "S")) for path in ("by", "by.*", "votes", "votes.total", "ann")))
+)
+
+
+def paths(item: dict[str, Any], naming: Naming) -> list[str]:
+    """Where something is said to have changed, if everything has."""
+    return [change.path for change in changes(item, {}, naming.of(item))]
+
+
 def test_names_that_the_lock_calls_data_are_not_written() -> None:
-    lock = LockedTable("t", ((parse("by"), ("M",)), (parse("by.*"), ("S",))))
-    (change,) = changes({"by": {"M": {"ann": {"S": "1"}}}}, {"by": {"M": {"ann": {"S": "2"}}}}, known_places(lock))
+    (change,) = changes(
+        {"by": {"M": {"ann": {"S": "1"}}}}, {"by": {"M": {"ann": {"S": "2"}}}}, Naming(None, LOCK).of({})
+    )
     assert change.path == "by.*"
     assert "1" not in repr(change)
+
+
+def test_below_the_top_only_what_the_lock_writes_out_is_shown() -> None:
+    item = {"votes": {"M": {"total": {"S": "1"}, "alice": {"M": {"why": {"S": "2"}}}}}, "new": {"S": "3"}}
+    assert paths(item, Naming(None, LOCK)) == ["votes.total", "votes.*.*", "new"]
+    assert paths(item, Naming(None, UNKNOWN)) == ["votes.*", "votes.*.*", "new"]
+    assert paths(item, Naming(None, None)) == ["votes.total", "votes.alice.why", "new"]
+
+
+def test_names_under_a_rule_for_any_name_are_not_written() -> None:
+    keep = StrategySpec("keep")
+    fields = tuple(FieldRule(text, parse(text), keep) for text in ("votes.{key}", "by.*.note"))
+    user = Entity("user", (("pk", "user|*"),), fields=(FieldRule("in.*", parse("in.*"), keep),))
+    policy = TablePolicy("t", (user,), fields)
+    item = {
+        "votes": {"M": {"alice": {"S": "1"}}},
+        "by": {"M": {"ann": {"M": {"note": {"S": "1"}, "age": {"S": "2"}}}}},
+        "in": {"M": {"kim": {"S": "1"}}},
+    }
+    assert paths(item, Naming(policy, None)) == ["votes.*", "by.*.note", "by.*.age", "in.kim"]
+    assert paths({"pk": {"S": "user|1"}, **item}, Naming(policy, None))[-1] == "in.*"
 
 
 VALUES = st.recursive(

@@ -399,6 +399,20 @@ def test_coverage_counts_leaves_by_path_and_says_what_was_never_met(
     assert_nobody(shown)
 
 
+def test_coverage_names_nobody_under_a_rule_for_any_name(production: Callable[..., None], place: Path) -> None:
+    (place / "masking.lock").write_text(
+        "version: 1\ntables:\n  app-prod:\n    pk: S\n    votes: M\n    votes.alice: S\n    votes.total: S\n"
+        "    by: M\n    by.alan: S\n"
+    )
+    policy = (
+        "version: 1\nunknown: scan\ntables:\n  app-prod:\n    fields:\n      votes.{key}: hash\n      by.*: redact\n"
+    )
+    production(BOB, policy=policy)
+    done = run("coverage", "test", "--table", "app-prod", "--json")
+    assert json.loads(done.stdout)["unseen_paths"] == ["by.*", "votes.*"]
+    assert "ala" not in done.stdout + run("coverage", "test", "--table", "app-prod").stdout
+
+
 def test_coverage_shows_what_the_lock_does_not_know(production: Callable[..., None], place: Path) -> None:
     (place / "masking.lock").write_text("version: 1\ntables:\n  app-prod:\n    pk: S\n    sk: S\n")
     production(BOB, policy=POLICY.replace("version: 1", "version: 1\nunknown: scan"))

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
-from downstage.config.policy_checks import covers
 from downstage.config.policy_draft import DraftEntity, DraftRule, draft_policy
 from downstage.config.policy_load import load_policy, parse_policy
 from downstage.config.policy_schema import json_schema, schema_text
 from downstage.config.policy_strategies import BUILT_IN, StrategyForm
 from downstage.domain import paths
 from downstage.domain.paths import Name, parse, show
+from downstage.domain.patterns import covers
 from downstage.domain.policy import (
     Entity,
     FieldRule,
@@ -332,6 +332,16 @@ def test_paths_that_are_refused(path: str, message: str) -> None:
             SAMPLE.replace("other: {}", 'other: {when: {pk: "user|a*", sk: "user|*", x: y}}'),
             "26:7: tables.'efcms-prod-*'.entities.other is never taken: 'user' before it matches every such item; mov",
         ),
+        (
+            SAMPLE.replace('"efcms-prod-*"', '"efcms-*-eu"').replace("  audit:", "  efcms-a-eu:"),
+            "27:3: tables.efcms-a-eu is never taken: 'efcms-*-eu' before it matches every such table; move this one up",
+        ),
+        (
+            SAMPLE.replace('sk: "user|*"', 'sk: "*|user"').replace(
+                "other: {}", 'other: {when: {pk: "user|a*", sk: "a*|user"}}'
+            ),
+            "26:7: tables.'efcms-prod-*'.entities.other is never taken: 'user' before it matches every such item; mov",
+        ),
         (SAMPLE.replace("  audit:", "  efcms-prod-a:"), "27:3: tables.efcms-prod-a is never taken: 'efcms-prod-*' bef"),
         (
             table("unmatched: fail"),
@@ -380,6 +390,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     [
         ("*", "a", True), ("a*", "ab*", True), ("a*", "a", True), ("a?", "ab", True), ("a?*", "ab*", True),
         ("a|*", "b|*", False), ("a", "a*", False), ("a?", "a*", False), ("?", "*", False), ("ab*", "a*", False),
+        ("*-alpha", "prod-alpha", True), ("a*b", "a*b", True), ("*a*b*", "*aab", True), ("?*", "*?", True),
         ("a?*", "a*", False), ("*b", "a*", False), ("**", "*", True), ("a.b", "axb", False), ("a", "?", False),
     ],
 )  # fmt: skip

@@ -204,6 +204,7 @@ def found_with_kept(text: str) -> list[str]:
     [
         "bounce+bob=gmail.com",
         "list-bob=gmail.com",
+        "list-bob=gmx.at",
         "bounces+bob=fast.app",
         "bounce+jörg=firma.de",
         "bob=163.com",
@@ -223,7 +224,9 @@ def test_a_kept_domain_hides_nobody_in_the_local_part(local: str) -> None:
     address = f"{local}@ourco.com"
     for text in (address, f"<{address}>", f"K|{address}|2", f"to {address}, please", f"{PSEUDONYM};{address}"):
         (found,) = found_with_kept(text)
-        assert found.endswith(("bob@gmail.com", "bob@fast.app", "bob@163.com", "bob@facebook.com", "jörg@firma.de"))
+        assert found.endswith(
+            ("bob@gmail.com", "bob@fast.app", "bob@163.com", "bob@gmx.at", "bob@facebook.com", "jörg@firma.de")
+        )
 
 
 def test_somebody_in_the_local_part_is_found_under_escapes() -> None:
@@ -242,6 +245,7 @@ def test_somebody_in_the_local_part_is_found_under_escapes() -> None:
         "?mail=ann.lee@ourco.com",
         "?a=1&mail=jo.li@ourco.com",
         "mail=jo.li@ourco.com",
+        "x=jo.li@ourco.com",
         "?next=shop.com&mail=ann@ourco.com",
         "prvs=0123abcdef=jo.li@ourco.com",
         "x%20ann.co@ourco.com",

@@ -149,7 +149,21 @@ def test_one_person_among_plain_fields_hides_that_name_alone() -> None:
 
 
 def test_a_field_that_is_somebody_s_name_too_is_a_field_among_fields() -> None:
-    fields = ["bill", "case", "date", "frank", "grace", "kind", "mark", "may", "name", "page", "status", "total", "will"]
+    fields = [
+        "bill",
+        "case",
+        "date",
+        "frank",
+        "grace",
+        "kind",
+        "mark",
+        "may",
+        "name",
+        "page",
+        "status",
+        "total",
+        "will",
+    ]
     assert nested(*fields) == fields
     assert nested("min", "max") == ["max", "min"]
     assert nested("case", "page", "price", "key", "name") == ["case", "key", "name", "page", "price"]

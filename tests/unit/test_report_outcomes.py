@@ -62,7 +62,7 @@ PROVEN = RefreshOutcome(
         scanned_documents=118_204,
         scanned_indexes=3,
         details=(DetailsSample("docs-test", 1_000, 1_204),),
-        canaries=512,
+        looked_for=512,
     ),
     masking=MaskingOutcome(
         "u-{token}@test.example.com", "HMAC-SHA-256", "b41f90ac", 2, 1, ("ourco.com", "partner.example")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Any
 
 import pytest
 
 from downstage.domain.outcome import DetailsSample, RefreshOutcome, Result
-from downstage.errors import LeakFound, RunConflict
+from downstage.errors import ConfigError, LeakFound, RunConflict
 from downstage.ports import ObjectDetails
 from downstage.report import render_html, render_json, render_markdown
 from downstage.testing.faults import Killed, Trip
-from downstage.testing.world import COPIES, DOCUMENTS, DOMAIN, TARGET, World
+from downstage.testing.world import COPIES, DOCUMENTS, DOMAIN, TARGET, World, plan_of
 from downstage.verify.leaks import LeakScanner
 from downstage.workflow import buckets
 from downstage.workflow.refresh import LEAK_SCAN, STEPS
@@ -57,10 +58,11 @@ def test_it_needs_no_copy_and_says_what_was_looked_at() -> None:
     leaks = outcome.leaks
     assert (leaks.scanned_items, leaks.scanned_keys, leaks.scanned_documents, leaks.scanned_indexes) == (8, 3, 5, 1)
     assert leaks.details == (DetailsSample(COPIES, 3, 3),)
-    assert (leaks.found, leaks.canaries) == (0, 0)
+    assert (leaks.found, leaks.looked_for) == (0, 0)
     (step,) = outcome.steps
     assert step.detail == (
-        "no address in 8 items of 1 tables, 3 object keys, metadata and tags of 3 objects, 5 documents of 1 indexes"
+        "no address in 8 items of 1 tables, 3 object keys, metadata and tags of 3 objects, 5 documents of 1 indexes; "
+        "no canaries were looked for, as no copy of this environment under the same key and policy has kept any"
     )
     assert outcome.exit_code == 6  # it claims nothing of a copy
     assert outcome.objections[0].text == "Only the leak scan was asked for: it says nothing of what was copied."
@@ -146,6 +148,14 @@ def test_it_is_no_step_of_a_refresh() -> None:
     assert LEAK_SCAN not in [step.name for step in world.outcome().steps]
 
 
+def test_with_nothing_to_scan_it_is_no_pass() -> None:
+    world = World(plan=plan_of(tables=(), buckets=(), search=None))
+    with pytest.raises(ConfigError, match=r"^nothing to scan: the environment .* names no tables") as caught:
+        scan(world)
+    assert caught.value.exit_code == 2
+    assert world.outcome("scan-1").exit_code != 0
+
+
 # -- metadata and tags
 
 
@@ -210,7 +220,7 @@ def test_a_copy_keeps_canaries_and_a_proof_looks_for_them() -> None:
     world.refresh()
     outcome = world.outcome()
     assert outcome.result is Result.PROVEN
-    assert outcome.leaks.canaries == 7  # five of cases, ada and grace; Ada is ada
+    assert outcome.leaks.looked_for == 7  # five of cases, ada and grace; Ada is ada
     assert "7 addresses of the source, known by keyed digests alone, were looked for there" in render_markdown(outcome)
     assert set(world.journal.canaries("run-1")) <= {(f"copy/{TARGET}", 0), (f"copy/{TARGET}", 1)}
 
@@ -259,11 +269,47 @@ def test_a_plain_hash_stops_a_refresh() -> None:
     assert not world.consumers.enabled
 
 
+def test_each_step_says_how_many_canaries_it_looked_for() -> None:
+    world = World()
+    world.refresh()
+    scan(world)
+    results = {name: world.journal.step("run-1", name) for name in ("verify-buckets", "verify-index")}
+    results["scan"] = world.journal.step("scan-1", "scan")
+    for name, record in results.items():
+        assert record is not None
+        assert record.result["looked_for"] == 7, name
+        assert record.detail.endswith("; none of 7 canaries"), name
+    assert json.loads(render_json(world.outcome("scan-1")))["leaks"]["looked_for"] == 7
+
+
+def test_a_scan_without_canaries_says_that_it_proves_less() -> None:
+    world = filled()
+    outcome = scan(world)
+    assert outcome.leaks.looked_for == 0
+    said = "No known address of the source was looked for: no copy of this environment under the same key and policy"
+    for report in (render_markdown(outcome), render_html(outcome), render_json(outcome)):
+        assert said in report
+    assert said not in render_markdown(copied_and_scanned())
+
+
+def copied_and_scanned() -> RefreshOutcome:
+    world = World()
+    world.refresh()
+    return scan(world)
+
+
+def test_what_a_step_looked_for_stays_true_when_a_later_copy_keeps_more() -> None:
+    world = filled()
+    scan(world)
+    world.journal.save_canaries("scan-1", world.journal.runs()[0].epoch, "copy/t", 0, ["ab" * 64])
+    assert world.outcome("scan-1").leaks.looked_for == 0
+
+
 def test_canaries_of_another_masking_are_not_looked_for() -> None:
     world = copied()
     put(world, ADA)
     world.begin("scan-2", kind="leaks", mask="another")
-    assert world.outcome("scan-2").leaks.canaries == 0
+    assert world.outcome("scan-2").leaks.looked_for == 0
 
 
 @pytest.mark.parametrize("at", range(1, 30, 3))

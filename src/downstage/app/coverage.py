@@ -6,15 +6,16 @@ Run over a sample or a whole table of production, with the masking that a refres
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from downstage.app.preview import SourceTables
 from downstage.app.setting import Setting
-from downstage.domain.paths import ANY_NAME, Name, Step, is_plain_name, show
+from downstage.app.showing import naming
+from downstage.domain.paths import ANY_NAME, Name, Step, Steps, show
 from downstage.errors import MaskingError
 from downstage.masking.compile import Touch
-from downstage.masking.locked import known_places
+from downstage.masking.naming import Names
 from downstage.ports import Item
 
 MOST_PATHS = 5000
@@ -88,7 +89,7 @@ def coverage(
 
     source.visit(table, look, count, rate)
     found.unseen_rules = [rule for rule in _rules(setting, table) if rule not in met]
-    found.unseen_paths = [path for path in _locked_leaves(setting, table) if path not in found.paths]
+    found.unseen_paths = _unseen(setting, table, found.paths)
     return found
 
 
@@ -104,24 +105,31 @@ def _rules(setting: Setting, table: str) -> list[tuple[str, str]]:
     return list(dict.fromkeys(rules))
 
 
-def _locked_leaves(setting: Setting, table: str) -> list[str]:
-    """The paths of the lock that hold a leaf, as the walk writes them."""
+def _unseen(setting: Setting, table: str, met: Collection[str]) -> list[str]:
+    """The paths of the lock that hold a leaf and were not met, as the walk writes them; where the entities differ in
+    what they call data, with the fewest names."""
     lock = setting.plan.lock
     locked = next((found for found in lock.tables if found.table == table), None) if lock is not None else None
     if locked is None:
         return []
-    shown: list[str] = []
-    root = known_places(locked)
+    tops = naming(setting, table).all()
+    unseen: list[str] = []
     for steps, types in locked.paths:
-        known, path = root, list[Step]()
-        for step in steps:
-            if isinstance(step, Name) or step == ANY_NAME:
-                name = step.name if isinstance(step, Name) else ""
-                path.append(ANY_NAME if known.hides(name) or not is_plain_name(name) else step)
-                known = known.name(name)
-            else:
-                path.append(step)
-                known = known.element()
-        if not set(types) <= {"M", "L"}:
-            shown.append(show(path))
-    return list(dict.fromkeys(shown))
+        ways = [_as_shown(steps, top) for top in tops]
+        if not set(types) <= {"M", "L"} and not any(show(way) in met for way in ways):
+            unseen.append(show(max(ways, key=lambda way: way.count(ANY_NAME))))
+    return list(dict.fromkeys(unseen))
+
+
+def _as_shown(steps: Steps, names: Names) -> Steps:
+    """A path of the lock as the walk writes it."""
+    shown: list[Step] = []
+    for step in steps:
+        if isinstance(step, Name) or step == ANY_NAME:
+            name = step.name if isinstance(step, Name) else ""
+            shown.append(ANY_NAME if names.hides(name) else step)
+            names = names.entry(name)
+        else:
+            shown.append(step)
+            names = names.element()
+    return tuple(shown)

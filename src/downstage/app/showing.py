@@ -16,6 +16,8 @@ from downstage.app.setting import Setting
 from downstage.masking.address import find
 from downstage.masking.changes import Change, changes
 from downstage.masking.compile import ItemMasker, Touch
+from downstage.masking.locked import UNKNOWN
+from downstage.masking.naming import Naming
 from downstage.masking.strategies.base import Attribute
 from downstage.masking.tokens import LENGTH
 from downstage.ports import Item
@@ -47,7 +49,7 @@ class Shower:
 
     def __init__(self, setting: Setting, masker: ItemMasker, table: str, *, reveal: bool) -> None:
         self._masker = masker
-        self._known = setting.known(table)
+        self._naming = naming(setting, table)
         self._pseudonyms = setting.pseudonyms()
         self._length = len(setting.plan.sink.replace("{token}", "")) + LENGTH
         self._reveal = reveal
@@ -58,7 +60,9 @@ class Shower:
         by_path: dict[str, list[Touch]] = {}
         for touch in touches:
             by_path.setdefault(touch.path, []).append(touch)
-        found = [self._shown(change, by_path.get(change.path, [])) for change in changes(item, masked, self._known)]
+        found = [
+            self._shown(change, by_path.get(change.path, [])) for change in changes(item, masked, self._naming.of(item))
+        ]
         return touches, found
 
     def _shown(self, change: Change, touches: Sequence[Touch]) -> Shown:
@@ -94,6 +98,12 @@ class Shower:
                 pieces += ["…"] * (start > end) + [address]
                 end = stop
         return "".join(pieces) + "…" * (bool(pieces) and end < len(text))
+
+
+def naming(setting: Setting, table: str) -> Naming:
+    """What may be shown of a table's names. A lock that does not name the table writes out none of them."""
+    known = setting.known(table)
+    return Naming(setting.rules(table), UNKNOWN if known is None and setting.plan.lock is not None else known)
 
 
 def hidden(value: Attribute) -> str:

@@ -41,6 +41,7 @@ class ConnectionPool:
         self._patience = patience or Patience()
         self._free = asyncio.Semaphore(limit)
         self._idle: list[_Connection] = []
+        self._closed = False
         self._tls = _tls_context() if self._url.scheme == "https" else None
 
     @property
@@ -70,14 +71,15 @@ class ConnectionPool:
                 except asyncio.CancelledError:
                     connection.close()
                     raise
-                if answer.reusable:
+                if answer.reusable and not self._closed:
                     self._idle.append(connection)
                 else:
                     connection.close()
                 return answer
 
     def close(self) -> None:
-        """Closes every idle connection."""
+        """Closes every idle connection, and those in use when they are done."""
+        self._closed = True
         while self._idle:
             self._idle.pop().close()
 

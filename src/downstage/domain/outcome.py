@@ -157,7 +157,8 @@ class DetailsSample:
 class LeakOutcome:
     """The leak scan: how much was looked at, how many findings there are, and the first few of them.
 
-    `canaries` are the digests of source addresses that were looked for; `canaries_found` of the `found` are such.
+    `looked_for` are the canaries: digests of source addresses that were looked for; `canaries_found` of the `found` are
+    such. With none to look for, that none was found says nothing.
     """
 
     scanned_items: int = 0
@@ -167,7 +168,7 @@ class LeakOutcome:
     places: tuple[LeakPlace, ...] = ()
     scanned_indexes: int = 0
     details: tuple[DetailsSample, ...] = ()
-    canaries: int = 0
+    looked_for: int = 0
     canaries_found: int = 0
 
     @property

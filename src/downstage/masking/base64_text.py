@@ -102,6 +102,12 @@ def may_be(run: str) -> bool:
     return any(decode(run[start:end], whole=end - start == len(run)) is not None for start, end in readings(run))
 
 
+def is_text_with_at_sign(run: str) -> bool:
+    """Whether all of `run` is ASCII text with an `@` in it: then a look finds something, as a rule."""
+    token = decode(run, whole=True)
+    return token is not None and b"@" in token.raw and token.raw.isascii()
+
+
 def likely(runs: list[bytes]) -> list[bytes]:
     """Those of `runs` of which `may_be` may be true: a cheap look at their first characters."""
     joined = b" " + b" ".join(runs) + b" "

@@ -68,7 +68,7 @@ class CleanRuns:
         if len(run) > _LONGEST_LOOKED_INTO or run in self._not_clean:
             return False
         text = run.decode()
-        if base64_text.may_be(text) and not self._holds_nothing(text):
+        if base64_text.may_be(text) and (base64_text.is_text_with_at_sign(text) or not self._holds_nothing(text)):
             if len(self._not_clean) >= _REMEMBERED:
                 self._not_clean.clear()
             self._not_clean.add(run)

@@ -171,6 +171,9 @@ GUESSED_CODECS = (_PERHAPS_QUOTED_PRINTABLE, _MIME_AT_SIGN, _MIME_WITHOUT_AT_SIG
 """What these find counts only where nothing stands in plain sight. `=40` is an `@` before a dotted host or among other
 signs of quoted-printable, in `width=40px` it is not; NULs are UTF-16 that was taken for something else."""
 
+JSON_START = re.compile(r'\s*[\[{"]')
+"""For which texts the codec JSON is."""
+
 HIDING = re.compile(r"%[0-9a-fA-Fu]|&[#A-Za-z]|\\[uUx0]|=[0-9a-fA-F]{2}")
 """An escape that makes a character that was not there; a backslash before a sign only guards it."""
 
@@ -202,6 +205,17 @@ def holds_codecs(text: str) -> bool:
     if "\\" in text:
         return True
     return any(_holds_unit(text, trigger, unit) for trigger, unit in _UNITS if trigger in text)
+
+
+def sure_codecs(text: str) -> list[Codec]:
+    """The sure codecs that `text` has the trigger of, in the order in which they go."""
+    codecs = [codec for codec in SURE_CODECS if codec.trigger in text]
+    return [JSON, *codecs] if "\\" in text and JSON_START.match(text) else codecs
+
+
+def guesses(text: str) -> bool:
+    """Whether a guessed codec would read anything in `text`."""
+    return any(_holds_unit(text, codec.trigger, codec.unit) for codec in GUESSED_CODECS if codec.trigger in text)
 
 
 def _holds_unit(text: str, trigger: str, unit: re.Pattern[str]) -> bool:

@@ -80,7 +80,7 @@ def without_escapes(text: str) -> str | None:
         else:
             undone.append(_BACKSLASH)
             after_backslash = True
-    return "".join(undone)
+    return None if after_backslash else "".join(undone)
 
 
 def with_escapes(text: str) -> str:

@@ -7,7 +7,6 @@ something in the same place, the deeper one is right.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from downstage.masking.binary_text import is_clean, opaque_addresses, text_of
 from downstage.masking.clean_runs import CleanRuns
 from downstage.masking.compressed import Stream, damaged, inflate
 from downstage.masking.edits import Edit, apply, merge
-from downstage.masking.escapes import GUESSED_CODECS, HIDING, JSON, SURE_CODECS, shows_signs
+from downstage.masking.escapes import GUESSED_CODECS, HIDING, shows_signs, sure_codecs
 from downstage.masking.inline import Codec
 
 MAXIMUM_DECODED = 16 * 1024 * 1024
@@ -29,7 +28,6 @@ _DEEPEST = 8
 _DEEPEST_REMEMBERED = 4
 _SMALL = 32
 _ENDLESS = f"a value is encoded more than {_DEEPEST} times over: it is refused"
-_JSON_START = re.compile(r'\s*[\[{"]')
 
 
 def may_hold(text: str) -> bool:
@@ -139,11 +137,8 @@ class Look:
 
     def _all_edits(self, text: str, layer: int) -> list[Edit]:
         edits: list[Edit] = []
-        if _JSON_START.match(text):
-            edits = self._inline_edits(JSON, text, layer)
-        for codec in SURE_CODECS:
-            if codec.trigger in text:
-                edits = merge(edits, self._inline_edits(codec, text, layer))
+        for codec in sure_codecs(text):
+            edits = merge(edits, self._inline_edits(codec, text, layer))
         if self._may_hold_base64(text, layer):
             edits = merge(edits, self._base64_edits(text, layer))
         edits = merge(edits, self._plain_edits(text, layer))
@@ -275,12 +270,10 @@ def _nothing_hidden(text: str) -> list[Edit]:
 def _escaped(text: str) -> list[list[Span]]:
     """Where the sure codecs read units in `text`, in order, a list for each codec. A run of base64 that one of them
     touches is a part only: the decoded view shows the whole, so nothing is refused because of the part."""
-    codecs = [codec for codec in SURE_CODECS if codec.applies_to(text)]
-    if "\\" in text and _JSON_START.match(text):
-        codecs.append(JSON)
     return [
         [unit.span() for unit in codec.unit.finditer(text) if codec.decode(unit.group()) is not None]
-        for codec in codecs
+        for codec in sure_codecs(text)
+        if codec.applies_to(text)
     ]
 
 

@@ -32,33 +32,39 @@ _LETTERS = re.compile(r"[A-Za-z]+")
 _LONGEST = 256
 
 FIELD = frozenset(
-    """
+    re.findall(
+        r"[a-z]+",
+        """
     able angle april argo august ball banks battle beach best black bond branch brand bridges bright brown carrier
     case cash chance church city constant cross day delta diamond echo else english face fidelity field fields
     flowers forest french gates gene geo german glass golden good grand grant gray green gross hall head hill holder
     honor house hue irish january junior justice key kit lady lane lang lien line little loan lon long mac major man
     manual many marine marks mason max mile miles min mine miss name noble numbers omega page pages pagination papa
-    parent park parks ping pope portal porter powers price prune rice ring rivers rush see season sellers september
+    parent park parks ping pope portal porter powers price prune rice ring rivers rush season see sellers september
     sha sharp short silver singleton small snow son song spring sterling stone strong sunday sweet temple tiny val
     van vars villa wall walls wan ward ware water waters weeks west white winter wise wolf wood woods young
-    """.split()
+        """,
+    )
 )
 """Words of the lists that are fields' names far more often than anybody's."""
 
 _ORDINARY = frozenset(
-    """
+    re.findall(
+        r"[a-z]+",
+        """
     adi alexa amber angel arabia arena argentina art aurora austin baker barry bass bee bell bill bird bishop bureau
     bush cafe campus canon carol carolina carry carter casino chad champion charlotte chase cherry china cisco clay
     cleveland cliff cole columbus cook cooper cotton craft cuba dakota dale dallas dean del dell denver desire dick
     don dot drake drew duke earl eula eve farmer ferry fisher florida ford fort foster foto fox france frank frost
     glen grace guy hamilton hang hardy harper hart heath hertz hood houston hunt hunter ike iris israel jack jackson
     jade jay jean jewel jordan joy juliet kelly kendra king knight lamb lance lee les liberty lies lily lincoln lord
-    lou love madison maine mar maria marina mark martin maryland may mercury merit mike mills montana moon moss nadir
-    nail nevada nick nielsen orlando oscar pace pain paris parker pat peg piper potter potts prince randy ranger ray
-    reed regis rich rob robin rocky rod roman romeo rory rose ross roy royal sage said sal sam sandy savage savannah
-    shaw shelby sid sierra sonny spears star sydney tam tango tanner taylor ted terry thu tracy troy tucker tyler
-    valentine victor virginia wade washington wayne wells wes will york
-    """.split()
+    lou love madison maine mar maria marina mark martin maryland may mercury merit mike mills montana moon moss
+    nadir nail nevada nick nielsen orlando oscar pace pain paris parker pat peg piper potter potts prince randy
+    ranger ray reed regis rich rob robin rocky rod roman romeo rory rose ross roy royal sage said sal sam sandy
+    savage savannah shaw shelby sid sierra sonny spears star sydney tam tango tanner taylor ted terry thu tracy troy
+    tucker tyler valentine victor virginia wade washington wayne wells wes will york
+        """,
+    )
 )
 
 

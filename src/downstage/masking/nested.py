@@ -12,14 +12,14 @@ Four rules keep it honest:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from downstage.errors import MaskingError
 from downstage.masking import address
 from downstage.masking.base64_text import SHORTEST_LINE
 from downstage.masking.clean_runs import CleanRuns
-from downstage.masking.edits import apply
-from downstage.masking.escapes import holds_codecs, shows_signs
+from downstage.masking.edits import Edit, apply, merge
+from downstage.masking.escapes import guesses, holds_codecs, shows_signs, sure_codecs
 from downstage.masking.look import Look
 
 MAXIMUM_LAYERS = 4
@@ -35,6 +35,10 @@ _PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*+@[A-Za-z0-9](?:[A-Za-z0
 """An address that stands between these characters is found as it is, whatever stands there else: none of them is part
 of a local part that has other characters, or of a host. They are in no run of base64, and in no unit of a codec that
 the address could end or begin, and it holds no sign of one."""
+
+_WITH_TOKEN = re.compile(r"[a-z0-9.+-]*[A-Za-z]{32}[a-z0-9.+-]*@[a-z0-9.-]+")
+"""Capitals only in a token. That its letters, drawn by a MAC, are base64 of an address has a probability below 1e-9, and
+it would be nobody's: no look is worth it."""
 
 _NO_RUN = re.compile(r"[^A-Za-z0-9+/=_-]|\Z")
 
@@ -82,8 +86,55 @@ class NestedMasker:
 
     def _masked(self, text: str, runs_are_clean: bool) -> tuple[str, int, int]:
         """The masked text, how many addresses were replaced, how many kept."""
-        plainly = self._masked_plainly(text) if runs_are_clean and not holds_codecs(text) else None
-        return self._looked_at(text) if plainly is None else plainly
+        simply = None
+        if runs_are_clean:
+            simply = self._masked_in_views(text) if holds_codecs(text) else self._masked_plainly(text)
+        return self._looked_at(text) if simply is None else simply
+
+    def _masked_in_views(self, text: str) -> tuple[str, int, int] | None:
+        """As `_masked`, for a text without base64 whose decoded views are plain; None if one is not."""
+        kept: set[str] = set()
+        count = 0
+        for _ in range(_ROUNDS):
+            edits = self._edits_in_views(text, kept)
+            if not edits:
+                return None if edits is None else (text, count, len(kept))
+            count += len(edits)
+            text = apply(text, edits)
+            if not self.clean_runs.cover(text):
+                return None
+        return None
+
+    def _edits_in_views(self, text: str, kept: set[str]) -> list[Edit] | None:
+        """What a Look at `text` would find, if all its views are plain; what is `kept` is added."""
+        if guesses(text):
+            return None
+        edits: list[Edit] = []
+        for codec in sure_codecs(text):
+            view = codec.view(text)
+            if view is None:
+                continue
+            if not self._is_plain(view.text):
+                return None
+            inner: list[Edit] = []
+            for found_start, found_end, pseudonym in self._found(view.text, kept):
+                start, end = view.raw_span(found_start, found_end)
+                inner.append(Edit(start, end, codec.encode(pseudonym, text[start:end])))
+            edits = merge(edits, inner)
+        return merge(edits, [Edit(*found) for found in self._found(text, kept)])
+
+    def _found(self, text: str, kept: set[str]) -> Iterator[tuple[int, int, str]]:
+        """The addresses that are in plain sight and must be replaced, each with its pseudonym."""
+        for start, end in address.find(text):
+            found = text[start:end]
+            pseudonym = self._replace(found)
+            if pseudonym != found:
+                yield start, end, pseudonym
+            elif self._is_kept(found):
+                kept.add(found)
+
+    def _is_plain(self, text: str) -> bool:
+        return not holds_codecs(text) and self.clean_runs.cover(text)
 
     def _looked_at(self, text: str) -> tuple[str, int, int]:
         """As `_masked`, through every decoder."""
@@ -107,15 +158,10 @@ class NestedMasker:
         pieces: list[str] = []
         apart = "@[" not in text and text.isascii()
         at = 0
-        for start, end in address.find(text):
-            found = text[start:end]
-            pseudonym = self._replace(found)
-            if pseudonym != found:
-                pieces += (text[at:start], pseudonym)
-                at = end
-                apart = apart and _ends_before(text, start) and _ENDS_AFTER.match(text, end) is not None
-            elif self._is_kept(found):
-                kept.add(found)
+        for start, end, pseudonym in self._found(text, kept):
+            pieces += (text[at:start], pseudonym)
+            at = end
+            apart = apart and _ends_before(text, start) and _ENDS_AFTER.match(text, end) is not None
         if not pieces:
             return text, 0, len(kept)
         pieces.append(text[at:])
@@ -130,7 +176,7 @@ class NestedMasker:
             if not (
                 _PLAIN_ADDRESS.fullmatch(pseudonym)
                 and self._replace(pseudonym) == pseudonym
-                and (pseudonym.islower() or self.clean_runs.cover(pseudonym))
+                and (pseudonym.islower() or _WITH_TOKEN.fullmatch(pseudonym) or self.clean_runs.cover(pseudonym))
             ):
                 return False
         return True

@@ -4,7 +4,8 @@ This is what `discover` writes into `masking.lock`. A name in a path is written 
 name. It becomes `*` if it does not look like one (an address, an id, many digits), if its map has more than
 `MOST_NAMES` names, if hardly a name of its map comes twice, or if it was seen in one single map: a lock that knows
 a little too much is a lesser evil than one that holds somebody's name. Below the top level a name that may be a
-person's (`names`), or is made of words of somebody's address, is theirs, however often it stands there. Whatever was seen is known to the lock made of it.
+person's (`names`), or is made of words of somebody's address, is theirs, however often it stands there. Whatever was
+seen is known to the lock made of it.
 Memory: at most `MOST_PLACES` places a table; beyond them all names of a map become one, and then `complete` is False.
 """
 

@@ -2,8 +2,8 @@
 
 `user|…`, `USER#…`: a prefix names an entity in a draft policy only if it is plain letters, stands on several items
 with different rests, has few others beside it, was not met as a word of somebody's address, and is in no list of
-people's names: a person's name is never written as an entity. Words that name kinds of things all over the world are nobody's, although `orders@…` is an
-address. Memory is bounded whatever the keys are.
+people's names: a person's name is never written as an entity. Words that name kinds of things all over the world are
+nobody's, although `orders@…` is an address. Memory is bounded whatever the keys are.
 """
 
 from __future__ import annotations

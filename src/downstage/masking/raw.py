@@ -51,12 +51,17 @@ class RawMasker:
         literals = doubtful_literals(text, self._nested.clean_runs, unknown)
         if literals is None:
             return self._slowly(raw)
-        holds_binaries = not BINARIES.isdisjoint(unknown)
-        if not literals and not holds_binaries:
-            return raw
+        if BINARIES.isdisjoint(unknown):
+            if not literals:
+                return raw
+            contents: list[str] | None = []
+        else:
+            contents = binaries(text)
+        if contents is None:
+            return self._slowly(raw)
         counted = self._nested.counts()
         masked = self._in_place(text, literals)
-        if masked is None or (holds_binaries and not self._are_clean(binaries(text))):
+        if masked is None or not all(map(self._is_clean, contents)):
             self._nested.recount(counted)
             return self._slowly(raw)
         if masked is text:
@@ -84,9 +89,6 @@ class RawMasker:
             return text
         pieces.append(text[at:])
         return "".join(pieces)
-
-    def _are_clean(self, contents: list[str] | None) -> bool:
-        return contents is not None and all(map(self._is_clean, contents))
 
     def _is_clean(self, content: str) -> bool:
         """Whether a binary holds nothing that changes."""

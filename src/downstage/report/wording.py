@@ -63,9 +63,9 @@ def proven(outcome: RefreshOutcome) -> list[str]:
             f"The leak scan looked at {_scanned(outcome.leaks)} and found no address that is neither kept by "
             "the policy nor a pseudonym."
         )
-        if outcome.leaks.canaries:
+        if outcome.leaks.looked_for:
             sentences.append(
-                f"{counted(outcome.leaks.canaries, 'address')} of the source, known by keyed digests alone, were "
+                f"{counted(outcome.leaks.looked_for, 'address')} of the source, known by keyed digests alone, were "
                 "looked for there, and their plain MD5, SHA-1 and SHA-256 too: none was found."
             )
     return sentences
@@ -92,6 +92,11 @@ def limits(outcome: RefreshOutcome) -> list[str]:
         )
     if outcome.leaks.scanned:
         sentences.append("The leak scan looks for e-mail addresses; it recognises no other personal data.")
+        if not outcome.leaks.looked_for:
+            sentences.append(
+                "No known address of the source was looked for: no copy of this environment under the same key and "
+                "policy has kept canaries."
+            )
     sentences += [
         f"Bucket {sample.bucket}: the leak scan looked at metadata and tags of {number(sample.looked)} of "
         f"{counted(sample.objects, 'object')} ({percentage(sample.looked, sample.objects)})."

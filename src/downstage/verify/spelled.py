@@ -16,6 +16,7 @@ from downstage.verify.domains import COMMON_TOP_LEVEL
 NOBODY = "no-one.downstage-probe"
 """A local part that no keep list names: whether `NOBODY@host` is allowed says whether the domain is kept."""
 
+_LONGEST = 320
 _SIGNS = re.compile(r"[=%!#]")
 _LABELS = r"(?:[^\W_](?:[\w\-]{0,61}[^\W_])?\.){1,8}"
 _ANY = rf"{_LABELS}(?:[^\W\d_]{{2,24}}|xn--[0-9A-Za-z\-]+)"
@@ -30,15 +31,26 @@ _TAGGED = re.compile(rf"\+({_WHO})=({_ANY})$")
 _ESCAPE = r"0[0-9AD]|2[0-9A-F]|3[A-F]|40|5[B-F]|7[B-F]"
 _BOUNCED = re.compile(rf"(?<![?&;\w.+\-])(?<!prvs=)({_WHO})=(?!(?-i:{_ESCAPE}))({_KNOWN})$", re.IGNORECASE)
 _REVERSED = re.compile(rf"(?<![?&;\w.])({_KNOWN})=({_WHO})$", re.IGNORECASE)
-_PARAMETERS = frozenset(
-    "mail email e-mail address user username login owner contact to from cc bcc recipient sender reply-to id key "
-    "name account member customer author who q query subject".split()
+_MAIL_HOSTS_END = frozenset(
+    ("com", "net", "org", "edu", "gov", "mil", "info", "biz", "io", "co", "us", "uk", "ca", "de", "fr")
 )
+"""Where nothing but a `=` speaks for a person (`x=jo.li@…`), the top-level domains that are taken for a host's."""
+
+_PARAMETERS = frozenset(
+    re.findall(
+        r"[a-z\-]+",
+        """
+        account address author bcc cc contact customer e-mail email from id key login mail member name owner q query
+        recipient reply-to sender subject to user username who
+        """,
+    )
+)
+"""Names of parameters, before whose `=` nobody stands."""
 
 
 def spelled_in(local: str) -> str | None:
     """The address of somebody else that stands in a local part, in the usual spelling; None if there is none."""
-    if not _SIGNS.search(local) or len(local) > 320:
+    if not _SIGNS.search(local) or len(local) > _LONGEST:
         return None
     for pattern in (_SENDER_REWRITTEN, _BANG, _REVERSED):
         found = pattern.search(local)
@@ -49,4 +61,8 @@ def spelled_in(local: str) -> str | None:
         if found:
             return f"{found[1]}@{found[2]}"
     found = _BOUNCED.search(local)
-    return f"{found[1]}@{found[2]}" if found and found[1].lower() not in _PARAMETERS else None
+    if found is None or found[1].lower() in _PARAMETERS:
+        return None
+    who, host = found.groups()
+    is_tagged = "-" in who or "+" in who
+    return f"{who}@{host}" if is_tagged or host.rpartition(".")[2].lower() in _MAIL_HOSTS_END else None

@@ -17,6 +17,7 @@ from downstage.ports import Checkpoint, ObjectFacts
 from downstage.syncing.bucket import compare_bucket, sync_bucket
 from downstage.syncing.merge import Action
 from downstage.verify.sampling import LowestHashes
+from downstage.workflow.canaries import looked_for, none_found
 from downstage.workflow.findings import LeakLook, leak_look
 from downstage.workflow.parts import Parts, Step
 
@@ -58,7 +59,8 @@ def verify_buckets(parts: Parts, step: Step) -> str:
         if left:
             differing.append(pair.target.name)
     looked = _looked(results)
-    step.result(buckets=results, **looked, leaks=look.leaks, canaries=look.canaries)
+    known = looked_for(parts.journal, parts.run, parts.canary_key)
+    step.result(buckets=results, **looked, leaks=look.leaks, canaries=look.canaries, looked_for=known)
     if look.leaks:
         raise LeakFound(
             f"{look.leaks:,} addresses stand in the target buckets' keys, metadata or tags; see the report for "
@@ -71,6 +73,7 @@ def verify_buckets(parts: Parts, step: Step) -> str:
         )
     return (
         f"{looked['keys']:,} objects are the source's, no address in their keys, nor in metadata and tags of a sample"
+        f"{none_found(known)}"
     )
 
 

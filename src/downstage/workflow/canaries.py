@@ -41,6 +41,20 @@ def canaries_of(journal: Journal, run: RunRecord) -> list[str]:
     return []
 
 
+def looked_for(journal: Journal, run: RunRecord, key: CanaryKey | None) -> int:
+    """How many canaries the steps of a run look for."""
+    return len(canaries_of(journal, run)) if key is not None else 0
+
+
+def none_found(count: int) -> str:
+    """What a step that found nothing says of its canaries: that none was there to look for is no proof."""
+    if not count:
+        return (
+            "; no canaries were looked for, as no copy of this environment under the same key and policy has kept any"
+        )
+    return f"; none of {count:,} {'canary' if count == 1 else 'canaries'}"
+
+
 def probe_for(journal: Journal, run: RunRecord, key: CanaryKey | None) -> CanaryProbe:
     """Looks for `canaries_of` the run."""
     return CanaryProbe(key, canaries_of(journal, run)) if key is not None else CanaryProbe()

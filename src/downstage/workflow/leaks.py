@@ -2,7 +2,8 @@
 
 It is no step of a refresh, but the same code as the steps that verify. It needs no copy, no digest and nothing of the
 source but the masking key, by which genuine pseudonyms are known; canaries are looked for if an earlier copy has kept
-some. It looks at everything before it says what it found.
+some, and if there are none it says so. It looks at everything before it says what it found; nothing to look at is a
+mistake in the configuration, and no pass.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from downstage.errors import LeakFound, RunConflict
+from downstage.errors import ConfigError, LeakFound, RunConflict
 from downstage.ports import Lane
 from downstage.workflow.buckets import scan_buckets
+from downstage.workflow.canaries import looked_for, none_found
 from downstage.workflow.findings import leak_look
 from downstage.workflow.parts import Parts, Step, TableWork
 from downstage.workflow.search import scan_indexes
@@ -21,12 +23,18 @@ from downstage.workflow.watching import watching
 
 
 def scan(parts: Parts, step: Step) -> str:
-    """Looks for addresses everywhere in the target."""
+    """Looks for addresses everywhere in the target. Raises ConfigError if there is nothing to look at."""
+    if not (parts.plan.tables or parts.plan.buckets or parts.plan.search is not None):
+        raise ConfigError(
+            f"nothing to scan: the environment {parts.run.environment} names no tables, no buckets and no search "
+            "domain; name what is to be proven clean"
+        )
     intent = step.intent(lambda: _intent(parts))
     items, leaks, canaries = _scan_tables(parts, intent)
     look = leak_look(parts)
     buckets = scan_buckets(parts, look)
     read = scan_indexes(parts, parts.plan.search, look, {}) if parts.plan.search is not None else {}
+    canaries_known = looked_for(parts.journal, parts.run, parts.canary_key)
     keys, sampled = (sum(bucket[name] for bucket in buckets.values()) for name in ("keys", "sampled"))
     documents = sum(found.count for found in read.values())
     step.result(
@@ -37,6 +45,7 @@ def scan(parts: Parts, step: Step) -> str:
         scanned_indexes=len(read),
         leaks=look.leaks,
         canaries=look.canaries,
+        looked_for=canaries_known,
     )
     looked = (
         f"{items:,} items of {len(intent['tables'])} tables, {keys:,} object keys, metadata and tags of {sampled:,} "
@@ -48,7 +57,7 @@ def scan(parts: Parts, step: Step) -> str:
             f"findings: {found:,}, canaries among them: {canaries + look.canaries:,}; looked at {looked}; see the "
             "report for the places"
         )
-    return f"no address in {looked}"
+    return f"no address in {looked}{none_found(canaries_known)}"
 
 
 def _intent(parts: Parts) -> Mapping[str, Any]:

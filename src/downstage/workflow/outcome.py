@@ -161,9 +161,15 @@ def _leaks(journal: Journal, run: RunRecord, records: Mapping[str, StepRecord]) 
             for bucket, looked in details
             if "sampled" in looked
         ),
-        canaries=len(canaries_of(journal, run)) if made else 0,
+        looked_for=_looked_for(journal, run, made),
         canaries_found=total("canaries"),
     )
+
+
+def _looked_for(journal: Journal, run: RunRecord, made: Sequence[StepRecord]) -> int:
+    """How many canaries every scanning step looked for; those of the journal if none of them has said so yet."""
+    said = [int(record.result["looked_for"]) for record in made if "looked_for" in record.result]
+    return min(said) if said else len(canaries_of(journal, run)) if made else 0
 
 
 def _masking(recorded: Mapping[str, Any]) -> MaskingOutcome:

@@ -9,6 +9,7 @@ from downstage.domain.outcome import StepState
 from downstage.domain.plan import SearchPlan
 from downstage.errors import AwsError, GuardRefused, JournalError, LeakFound, VerificationFailed
 from downstage.verify.compare import ID_MODULUS, Expected, expected_documents, id_digest
+from downstage.workflow.canaries import looked_for, none_found
 from downstage.workflow.findings import LeakLook, leak_look
 from downstage.workflow.parts import Parts, Step
 
@@ -85,7 +86,15 @@ def verify_index(parts: Parts, step: Step) -> str:
         for name, expected in sorted(wanted.items())
     }
     scanned = sum(found.count for found in read.values())
-    step.result(indexes=results, documents=scanned, scanned_indexes=len(read), leaks=look.leaks, canaries=look.canaries)
+    known = looked_for(parts.journal, parts.run, parts.canary_key)
+    step.result(
+        indexes=results,
+        documents=scanned,
+        scanned_indexes=len(read),
+        leaks=look.leaks,
+        canaries=look.canaries,
+        looked_for=known,
+    )
     if look.leaks:
         raise LeakFound(f"{look.leaks:,} addresses stand in the search indexes; see the report for the places")
     wrong = [name for name, result in results.items() if not result["same_ids"]]
@@ -93,7 +102,7 @@ def verify_index(parts: Parts, step: Step) -> str:
         raise VerificationFailed(
             f"index {', '.join(wrong)} does not hold exactly the documents it must; see the report for the numbers"
         )
-    return f"{scanned:,} documents in {len(read)} indexes by id, no address in them"
+    return f"{scanned:,} documents in {len(read)} indexes by id, no address in them{none_found(known)}"
 
 
 def scan_indexes(
