@@ -125,7 +125,7 @@ def mean_size(draw: Callable[[Corpus], list[Item]]) -> int:
 
 
 def main() -> None:
-    runner = pyperf.Runner(processes=3, values=2, warmups=0, loops=1)
+    runner = pyperf.Runner(processes=5, values=2, warmups=0, loops=1)
     ways = (("ours raw", ours_raw, True, ITEMS), ("ours dict", ours_dict, False, ITEMS))
     peers = (("naive walk", naive_walk, False, FEW), ("presidio", presidio, False, FEW))
     for mix in ("plain", "dense"):

@@ -31,6 +31,7 @@ _LITERAL = re.compile(r"\[(?:[0-9A-Fa-f:.]{2,45}|[A-Za-z0-9-]{1,16}:[!-Z^-~]{1,6
 _RETURNED = re.compile(
     r"(?:[A-Za-z0-9-]{1,63}\.){1,4}(?:com|net|org|edu|gov|mil|info|biz|io|co|us|uk|ca|de|fr)", re.IGNORECASE
 )
+_SENDERS = re.compile(r"(?:[A-Za-z0-9-]{1,63}\.){1,4}[A-Za-z]{2,24}")
 """The host of somebody's address, written into the local part of another: `bounces+bob=gmail.com@sender.com`."""
 
 _IDNA_DOTS = "\u3002\uff0e\uff61"
@@ -117,7 +118,8 @@ def _local_start(text: str, floor: int, at: int, end: int) -> int:
         start += 1
     if start - 1 > floor and text[start - 1] in "=!":
         before = _run_start(text, floor, start - 1, _LOCAL)
-        if _RETURNED.fullmatch(text, start, at) or _RETURNED.fullmatch(text, before, start - 1):
+        host = _SENDERS if "+" in text[before : start - 1] else _RETURNED
+        if host.fullmatch(text, start, at) or _RETURNED.fullmatch(text, before, start - 1):
             return _run_start(text, floor, start - 1, _LOCAL + "=!")
     if start < at or not ("." in text[at + 1 : end] or text[at + 1] == "["):
         return start

@@ -56,9 +56,9 @@ def opaque_addresses(raw: bytes) -> Iterator[str]:
 
 def _is_meant(local: bytes, label: bytes, domain: bytes) -> bool:
     """Whether it is more than chance: of local part and the label before the top-level domain one may be short."""
-    if len(local) == 1:
-        return _WORD.search(label) is not None
-    return len(label) > 1 or domain.lower() in _COMMON
+    if domain.lower() in _COMMON:
+        return True
+    return _WORD.search(label) is not None if len(local) == 1 else len(label) > 1 or len(local) > 2
 
 
 def _wide(raw: bytes) -> str | None:

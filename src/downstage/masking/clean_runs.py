@@ -45,9 +45,10 @@ class CleanRuns:
         return unknown
 
     def doubtful(self, text: str, unknown: list[bytes]) -> list[str]:
-        """The distinct runs in `text` that are not surely clean, of its `unknown` ones. Of those over several lines, the
-        end of the first."""
-        runs = [run for run in unknown if len(run) >= _SHORTEST and not run.islower() and run != run.lower() and not _is_date(run)]
+        """The distinct runs in `text` that are not surely clean, of its `unknown` ones. Of those over several lines,
+        the ends of lines."""
+        runs = [run for run in unknown if len(run) >= _SHORTEST and not run.islower()]
+        runs = [run for run in runs if run != run.lower() and not _is_date(run)]
         doubtful = self._not_clean_of(runs) if runs else []
         return doubtful + base64_text.folded(text) if "\n" in text else doubtful
 

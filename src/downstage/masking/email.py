@@ -24,8 +24,9 @@ LONGEST_ADDRESS = 254
 _REMEMBERED = 65536
 _LONGEST_REMEMBERED = 320
 _AT = re.compile(f"[{AT_SIGNS}]")
-_ANOTHER = re.compile(rf"[{AT_SIGNS}]|[=%#][^=%#]*?\.[a-z]{{2}}|\.[a-z]{{2,24}}!")
-"""What an address holds in its local part that is made of somebody else's: VERP, SRS, the percent hack, a bang path."""
+_ANOTHER = re.compile(rf"[{AT_SIGNS}]|[=%#][^=%#]*?\.[a-z]{{2}}|\.[a-z]{{2,24}}[!=]|#ext#")
+"""What an address holds in its local part that is made of somebody else's: VERP, SRS, the percent hack, a bang path, a
+guest of a directory."""
 
 _DOTS = re.compile("[.\u3002\uff0e\uff61]")
 _DOT_ATOM = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*")

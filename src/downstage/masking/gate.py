@@ -55,11 +55,13 @@ _SIGNS_WITHIN = tuple(
 """By their first characters: to look for one character is ten times as fast as for two."""
 
 Literals = dict[int, tuple[int, bool]]
-"""Where the contents of string literals start, where they end, and whether their runs of base64 are known to be clean."""
+"""Where the contents of string literals start, where they end, and whether their runs of base64 are known as clean."""
 
 
 def without_escapes(text: str) -> str | None:
     """An item's JSON in which each quote begins or ends a literal; None if it is written as hardly anyone writes it."""
+    if _BACKSLASH in text or _QUOTE in text:
+        return None
     if "\\" not in text:
         return text
     for character in _UNDONE.values():

@@ -37,8 +37,8 @@ of a local part that has other characters, or of a host. They are in no run of b
 the address could end or begin, and it holds no sign of one."""
 
 _WITH_TOKEN = re.compile(r"[a-z0-9.+-]*[A-Za-z]{32}[a-z0-9.+-]*@[a-z0-9.-]+")
-"""Capitals only in a token. That its letters, drawn by a MAC, are base64 of an address has a probability below 1e-9, and
-it would be nobody's: no look is worth it."""
+"""Capitals only in a token. That its letters, drawn by a MAC, are base64 of an address has a probability below 1e-9,
+and it would be nobody's: no look is worth it."""
 
 _NO_RUN = re.compile(r"[^A-Za-z0-9+/=_-]|\Z")
 

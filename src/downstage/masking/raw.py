@@ -19,7 +19,15 @@ import orjson
 
 from downstage.errors import MaskingError
 from downstage.masking.clean_runs import BINARIES
-from downstage.masking.gate import Literals, binaries, doubtful_literals, literal_of, meant, with_escapes, without_escapes
+from downstage.masking.gate import (
+    Literals,
+    binaries,
+    doubtful_literals,
+    literal_of,
+    meant,
+    with_escapes,
+    without_escapes,
+)
 from downstage.masking.nested import NestedMasker
 from downstage.ports import Item
 

@@ -14,6 +14,7 @@ from downstage.domain.plan import EnginePlan
 from downstage.errors import AwsError, ConfigError, JournalError, LeakFound, RunConflict, VerificationFailed
 from downstage.planning import guards
 from downstage.ports import Lane
+from downstage.workflow.canaries import looked_for, none_found
 from downstage.workflow.parts import Parts, Step, TableWork
 from downstage.workflow.sums import same_items, summed
 from downstage.workflow.watching import watching
@@ -76,7 +77,9 @@ def verify_tables(parts: Parts, step: Step) -> str:
         raise VerificationFailed(
             f"table {', '.join(differing)}: what is there is not what was written; see the report, then refresh again"
         )
-    return f"{len(works)} tables hold exactly what was written, no address in them"
+    known = looked_for(parts.journal, parts.run, parts.canary_key)
+    step.result(looked_for=known)
+    return f"{len(works)} tables hold exactly what was written, no address in them{none_found(known)}"
 
 
 def expiry(parts: Parts, step: Step) -> str:
