@@ -28,6 +28,7 @@ from downstage.masking.compile import ItemMasker
 from downstage.masking.email import EmailPseudonyms, canonical
 from downstage.masking.keys import MaskKey
 from downstage.masking.nested import NestedMasker
+from downstage.masking.zstd import MAGIC
 from downstage.verify.leaks import LeakScanner
 
 PSEUDONYMS = EmailPseudonyms(
@@ -214,7 +215,9 @@ leaves = st.one_of(
     st.booleans().map(lambda value: {"BOOL": value}),
     st.just({"NULL": True}),
     st.sets(texts, min_size=1, max_size=3).map(lambda members: {"SS": sorted(members)}),
-    st.binary(max_size=40).filter(lambda raw: not set(raw) & set(b"@%&=\\") and raw[:4] != zstd.MAGIC).map(lambda raw: {"B": _b64(raw)}),
+    st.binary(max_size=40)
+    .filter(lambda raw: not set(raw) & set(b"@%&=\\") and raw[:4] != MAGIC)
+    .map(lambda raw: {"B": _b64(raw)}),
 )
 values = st.recursive(
     leaves,

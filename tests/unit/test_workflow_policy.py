@@ -20,6 +20,7 @@ from downstage.domain.policy import (
     TablePolicy,
 )
 from downstage.errors import ConfigError, RunConflict
+from downstage.report.wording import limits
 from downstage.testing.faults import Killed, Trip
 from downstage.testing.world import SOURCE, TARGET, World, plan_of
 
@@ -68,6 +69,9 @@ def test_what_the_lock_does_not_know_is_quarantined_and_the_run_is_not_proven() 
     assert outcome.tables[0].quarantined == 3
     reasons = {reason for _, reason in world.journal.quarantined("run-1", f"copy/{TARGET}")}
     assert all(reason.startswith("visits of type N is not in masking.lock") for reason in reasons)
+    assert outcome.tables[0].quarantine_reasons == ((reasons.pop(), 3),)
+    said = " ".join(limits(outcome))
+    assert f"3 items of {SOURCE} quarantined: visits of type N is not in masking.lock" in said
     assert not any("visits" in item for item in world.target_tables[TARGET].all())
 
 

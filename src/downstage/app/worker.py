@@ -113,7 +113,7 @@ def copy_lane(order: Order, lane: Lane) -> None:
     def quarantine(item: RawItem, reason: str) -> None:
         read = orjson.loads(item)
         key = orjson.dumps([read.get(name) for name in work.key_names]).decode()
-        journal.quarantine(order.run_id, order.epoch, lane.task, pseudonyms.fingerprint(key), reason)
+        journal.quarantine(order.run_id, order.epoch, lane.task, pseudonyms.key_hash(key), reason)
 
     async def copy() -> None:
         async with _transports(order.source, order.target) as (from_source, to_target):
@@ -191,7 +191,7 @@ async def _transports(*environments: Environment) -> AsyncIterator[tuple[DynamoT
 
 
 async def _together(segments: Iterable[Coroutine[Any, Any, Checkpoint]]) -> None:
-    """The lane's segments, interleaved, so that writes do not roll over one partition. The first error ends them all."""
+    """The lane's segments, interleaved: writes do not roll over one partition. The first error ends them all."""
     tasks = [asyncio.create_task(segment) for segment in segments]
     try:
         await asyncio.gather(*tasks)

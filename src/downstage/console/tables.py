@@ -76,6 +76,8 @@ def print_outcome(outcome: RefreshOutcome, stream: TextIO) -> None:
         console.print(Text(printable(objection.text)))
     if len(outcome.objections) > _SHOWN:
         console.print(Text(f"and {len(outcome.objections) - _SHOWN:,} more; see the report"))
+    for reason, count in [entry for table in outcome.tables for entry in table.quarantine_reasons][:_SHOWN]:
+        console.print(Text(printable(f"  {count:,} × {reason}")))
 
     _section(console, _TABLES, [_table_row(table, arrow) for table in outcome.tables])
     _section(console, _BUCKETS, [_bucket_row(bucket, arrow) for bucket in outcome.buckets])

@@ -59,6 +59,7 @@ class TableOutcome:
     written: int = 0
     expired: int = 0
     quarantined: int = 0
+    quarantine_reasons: tuple[tuple[str, int], ...] = ()
     addresses: int = 0
     in_target: int | None = None
     complete: bool = False

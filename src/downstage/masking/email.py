@@ -122,8 +122,12 @@ class EmailPseudonyms:
         local, _, host = name.rpartition("@")
         return name in self._keep_addresses or (host in self._keep_domains and _ANOTHER.search(local) is None)
 
+    def key_hash(self, key: str) -> str:
+        """A keyed hash that names an item by its exact key: items that differ in a letter's case are two."""
+        return self._tokens.fingerprint(key)
+
     def fingerprint(self, value: str) -> str:
-        """A keyed hash that names a value in reports."""
+        """A keyed hash that names a value in reports; spellings of one address have the same."""
         return self._tokens.fingerprint(canonical(value) if "@" in value else value)
 
 

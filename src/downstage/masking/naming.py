@@ -1,4 +1,4 @@
-"""Which names of maps may be shown, in the same way for all that shows paths beside the walk: `*` for the others.
+"""Which names of maps may be shown, in the same way for all that shows paths: `*` for the others.
 
 A name is data if it is no plain name, if a rule with `*` or `{key}` takes the names of its map for data, or, below
 the item's own attributes, if there is a lock that does not write it out. This is what the walk itself goes by.
@@ -21,6 +21,15 @@ from downstage.ports import Item
 Patterns = tuple[tuple[str, re.Pattern[str]], ...]
 
 
+def may_be_data(name: str, state: State, known: Known | None, *, top: bool) -> bool:
+    """Whether the name of a map's entry may be data, by the map's rules and what the lock knows of it."""
+    if not is_plain_name(name) or state.names_are_data:
+        return True
+    if known is None:
+        return False
+    return known.hides(name) if top else not known.writes(name)
+
+
 @dataclass(frozen=True, slots=True)
 class Names:
     """A place in an item: what the rules and the lock (None: there is none) say of the names below it. `top` for the
@@ -32,11 +41,7 @@ class Names:
 
     def hides(self, name: str) -> bool:
         """Whether this name of the map that stands here may be data."""
-        if not is_plain_name(name) or self.state.names_are_data:
-            return True
-        if self.known is None:
-            return False
-        return self.known.hides(name) if self.top else not self.known.writes(name)
+        return may_be_data(name, self.state, self.known, top=self.top)
 
     def entry(self, name: str) -> Names:
         """The place of a map's entry."""

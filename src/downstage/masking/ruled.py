@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from downstage.domain.paths import ANY_DEPTH, ANY_NAME, ELEMENT, KEY, Name, Step, is_plain_name, show
+from downstage.domain.paths import ANY_DEPTH, ANY_NAME, ELEMENT, KEY, Name, Step, show
 from downstage.domain.policy import Unknown
 from downstage.errors import MaskingError
 from downstage.masking.entities import CompiledEntity
 from downstage.masking.locked import Known
+from downstage.masking.naming import may_be_data
 from downstage.masking.selectors import NOWHERE, Rule, State
 from downstage.masking.strategies.base import DROPPED, Attribute, Place
 from downstage.masking.templates import Template
@@ -60,7 +61,8 @@ class _Here:
     def entry(self, name: str) -> _Here:
         """The place of a map's entry."""
         known = self.known.name(name) if self.known is not None else None
-        return self._below(self.state.name(name), known, ANY_NAME if self._is_data(name) else Name(name))
+        hidden = may_be_data(name, self.state, self.known, top=not self.path)
+        return self._below(self.state.name(name), known, ANY_NAME if hidden else Name(name))
 
     def element(self) -> _Here:
         """The place of a list's elements."""
@@ -73,15 +75,6 @@ class _Here:
         if self.rule is not None and self.rule.strategy.whole and state.rule and ANY_DEPTH in state.rule.steps:
             rule = self.rule
         return _Here(state, rule, known, (*self.path, step))
-
-    def _is_data(self, name: str) -> bool:
-        """Whether a name may be data and is not shown: what is no plain name, is under a rule for any name, or, below
-        the item's own attributes, was not written out in the lock."""
-        if not is_plain_name(name) or self.state.names_are_data:
-            return True
-        if self.known is None:
-            return False
-        return self.known.hides(name) if not self.path else not self.known.writes(name)
 
 
 class RuledWalk:

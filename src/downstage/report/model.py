@@ -77,7 +77,9 @@ def _totals(outcome: RefreshOutcome) -> dict[str, int]:
 
 
 def _table(table: TableOutcome) -> dict[str, Any]:
-    return {**asdict(table), "proven": table.proven, "contradicted": table.contradicted}
+    reasons = [{"reason": reason, "items": count} for reason, count in table.quarantine_reasons]
+    verdict = {"proven": table.proven, "contradicted": table.contradicted}
+    return {**asdict(table), "quarantine_reasons": reasons, **verdict}
 
 
 def _bucket(bucket: BucketOutcome) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from downstage.domain.outcome import LeakOutcome, RefreshOutcome, Result, TableO
 from downstage.report.figures import counted, number, parsed, percentage, period, share
 
 _NAMED = 20
+_REASONS = 5
 
 MEANING = {
     Result.PROVEN: "Everything that was to be copied is in the target as it was written, and the scan found "
@@ -82,6 +83,11 @@ def limits(outcome: RefreshOutcome) -> list[str]:
     expired = sum(table.expired for table in outcome.tables)
     if expired:
         sentences.append(f"{counted(expired, 'item')} past the time to live: not copied.")
+    for table in outcome.tables:
+        for reason, count in table.quarantine_reasons[:_REASONS]:
+            sentences.append(f"{counted(count, 'item')} of {table.source} quarantined: {reason}.")
+        if len(table.quarantine_reasons) > _REASONS:
+            sentences.append(f"The JSON report lists {len(table.quarantine_reasons) - _REASONS} further reasons.")
     for bucket in outcome.buckets:
         for reason, count in bucket.skipped_reasons:
             sentences.append(f"{counted(count, 'object')} of {bucket.source} skipped: {reason}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -83,6 +84,7 @@ def _tables(journal: Journal, run: RunRecord, records: Mapping[str, StepRecord])
                 written=counters.get("written", 0),
                 expired=counters.get("expired", 0),
                 quarantined=counters.get("quarantined", 0),
+                quarantine_reasons=_reasons(journal, copied, table["target"]),
                 addresses=counters.get("addresses", 0),
                 kept=counters.get("kept", 0),
                 opaque=counters.get("opaque", 0),
@@ -96,6 +98,12 @@ def _tables(journal: Journal, run: RunRecord, records: Mapping[str, StepRecord])
             )
         )
     return outcomes
+
+
+def _reasons(journal: Journal, run_id: str, table: str) -> tuple[tuple[str, int], ...]:
+    """Why items were quarantined, and how many for each reason, the commonest first."""
+    counted = Counter(reason for _, reason in journal.quarantined(run_id, f"copy/{table}"))
+    return tuple(sorted(counted.items(), key=lambda entry: (-entry[1], entry[0])))
 
 
 def _buckets(journal: Journal, run: RunRecord, records: Mapping[str, StepRecord]) -> list[BucketOutcome]:
