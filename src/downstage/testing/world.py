@@ -202,7 +202,7 @@ class World:
             sealer=sealer,
             scanner=scanner,
             search=plan.search,
-            fingerprint=pseudonyms.fingerprint,
+            fingerprint=pseudonyms.key_hash,
             canary_key=canary_key,
             exempt=Exempt.of(plan.masking),
         )
