@@ -5,18 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import IO, TextIO, cast
+from typing import TextIO
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from downstage.console.lines import printable
-from downstage.console.stream import SteadyStream
-
-_PLAIN_WIDTH = 1000
-_WIDE = 130
+from downstage.console.paper import WIDE, paper
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +29,8 @@ def print_grid(stream: TextIO, columns: Sequence[Column], rows: Iterable[Sequenc
     written = [list(map(printable, row)) for row in rows]
     if not written:
         return
-    steady = SteadyStream(stream)
-    plain = not steady.isatty()
-    console = Console(
-        file=cast(IO[str], steady),
-        highlight=False,
-        markup=False,
-        emoji=False,
-        width=_PLAIN_WIDTH if plain else None,
-        no_color=True if plain else None,
-        force_terminal=False if plain else None,
-    )
-    shown = [n for n, column in enumerate(columns) if not column.spare or console.width >= _WIDE]
+    console, _, plain = paper(stream)
+    shown = [n for n, column in enumerate(columns) if not column.spare or console.width >= WIDE]
     table = Table(box=None if plain else box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
     for n in shown:
         figure = columns[n].figure

@@ -7,7 +7,7 @@ proof, a file or pipe all columns as plain aligned text on lines as long as they
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import IO, TextIO, cast
+from typing import TextIO
 
 from rich import box
 from rich.console import Console
@@ -16,12 +16,10 @@ from rich.table import Table
 from rich.text import Text
 
 from downstage.console.lines import printable
-from downstage.console.stream import SteadyStream
+from downstage.console.paper import WIDE, paper
 from downstage.domain.outcome import BucketOutcome, IndexOutcome, LeakPlace, RefreshOutcome, Result, TableOutcome
 
 _STYLE = {Result.PROVEN: "bold green", Result.INCOMPLETE: "bold yellow", Result.FAILED: "bold red"}
-_WIDE = 130
-_PLAIN_WIDTH = 1000
 _SHOWN = 10
 
 _Column = tuple[str, bool]  # its heading, and whether a narrow terminal shows it
@@ -52,17 +50,7 @@ _PLACES: tuple[_Column, ...] = (("Found in", True), ("Path", True), ("Encoding",
 
 def print_outcome(outcome: RefreshOutcome, stream: TextIO) -> None:
     """Writes the outcome to `stream`; sections with nothing in them are left out."""
-    steady = SteadyStream(stream)
-    plain = not steady.isatty()
-    console = Console(
-        file=cast(IO[str], steady),
-        highlight=False,
-        markup=False,
-        emoji=False,
-        width=_PLAIN_WIDTH if plain else None,
-        no_color=True if plain else None,
-        force_terminal=False if plain else None,
-    )
+    console, steady, _ = paper(stream)
     arrow = "→" if steady.unicode else "->"
 
     console.print()
@@ -97,7 +85,7 @@ def _section(console: Console, columns: Sequence[_Column], rows: Sequence[Sequen
     """One table, if it has rows: the first column is text, the last the verdict, those between are figures."""
     if not rows:
         return
-    shown = [n for n, (_, always) in enumerate(columns) if always or console.width >= _WIDE]
+    shown = [n for n, (_, always) in enumerate(columns) if always or console.width >= WIDE]
     table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False, padding=(0, 2, 0, 0))
     for n in shown:
         figure = columns is not _PLACES and 0 < n < len(columns) - 1
