@@ -144,9 +144,7 @@ def test_it_says_whether_the_sample_changed() -> None:
 
 def test_every_kind_of_attribute_is_sampled() -> None:
     chosen = CanarySample(CANARY_KEY, EXEMPT)
-    chosen.look(
-        [b'{"one@a.example":{"SS":["two@a.example"]},"m":{"M":{"three@a.example":{"S":"four@a.example"}}}}']
-    )
+    chosen.look([b'{"one@a.example":{"SS":["two@a.example"]},"m":{"M":{"three@a.example":{"S":"four@a.example"}}}}'])
     assert len(chosen.canaries) == 4
 
 
