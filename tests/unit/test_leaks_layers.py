@@ -14,7 +14,7 @@ from urllib.parse import quote
 import pytest
 import zstandard
 
-from downstage.verify.binary import unbase64
+from downstage.verify.base64_tokens import unbase64
 from downstage.verify.leaks import Finding, LeakScanner
 
 PSEUDONYM = "u-abcdefghijklmnopqrstuvwxyzabcdef@test.example.com"

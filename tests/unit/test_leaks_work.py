@@ -7,8 +7,8 @@ import gzip
 
 import pytest
 
-from downstage.verify import binary
-from downstage.verify.binary import unbase64
+from downstage.verify import base64_tokens
+from downstage.verify.base64_tokens import unbase64
 from downstage.verify.layers import Search
 from downstage.verify.leaks import LeakScanner
 
@@ -116,7 +116,7 @@ def test_tokens_that_escapes_cut_are_decoded_a_bounded_number_of_times(
         decoded += len(token)
         return unbase64(token)
 
-    monkeypatch.setattr(binary, "unbase64", counted)
+    monkeypatch.setattr(base64_tokens, "unbase64", counted)
     tokens = (base64.b64encode(b"hello %06d bob@x.example!!" % number).decode() for number in range(SIZE // 40))
     text = escape.join(token.rstrip("=") for token in tokens)
     assert LeakScanner(allowed=Counter(answer=False), fingerprint=str).scan_text(text, "key")

@@ -19,16 +19,11 @@ from functools import lru_cache
 from typing import Any
 
 from downstage.verify.addresses import AT, read
-from downstage.verify.binary import (
-    base64_payloads,
-    inflate,
-    is_chance,
-    is_dotted,
-    is_orderly,
-    opaque_addresses,
-    readable,
-)
+from downstage.verify.base64_tokens import base64_payloads
 from downstage.verify.decoders import DECODERS, Pairs, joined_surrogates, json_tree, peeled
+from downstage.verify.inflating import inflate
+from downstage.verify.opaque import opaque_addresses
+from downstage.verify.readable import is_chance, is_dotted, is_orderly, readable
 from downstage.verify.spelled import spelled_in
 
 TOTAL_FACTOR = 4  # all that is decoded for one item, in multiples of the limit for one stream

@@ -6,12 +6,13 @@ still hides something below them. It shares no code with the masker: the proof t
 the masker's mistakes. Nothing that it returns holds data: paths without names that are not plain identifiers,
 keyed fingerprints instead of values.
 
-    leaks       walks items and documents           (this module)
-    layers      one value under all its encodings
-    addresses   an address in a text                decoders   escapes and JSON
-    spelled     somebody else in a local part
-    binary      base64, compression, opaque bytes   domains    hosts that look real
-    cut         base64 that an escape cuts in two
+    leaks           walks items and documents       (this module)
+    layers          one value under all its encodings
+    addresses       an address in a text            spelled     somebody else in a local part
+    decoders        escapes and JSON                cut         base64 that an escape cuts in two
+    base64_tokens   what base64 holds               inflating   compressed streams
+    readable        what text some bytes are        opaque      addresses in what is no text
+    domains         hosts that look real
 
 Beside it, and sharing nothing with it, `canaries` looks for addresses that are known to have stood in the source.
 """
@@ -21,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from downstage.verify.binary import unbase64
+from downstage.verify.base64_tokens import unbase64
 from downstage.verify.layers import Budget, Finding, Search, joined, leaves, may_hide, shown
 
 __all__ = ["Finding", "LeakScanner"]
