@@ -14,6 +14,7 @@ import pytest
 
 from downstage.aws.dynamodb import BatchWriter, ScanReader
 from downstage.copying.pacing import Backoff
+from downstage.copying.rates import Pace
 from downstage.domain.refs import SourceTable, TargetTable
 from downstage.errors import AwsError, CredentialsError, Unreachable
 from downstage.ports import Item, Rejected
@@ -248,3 +249,57 @@ def test_a_failed_batch_stops_the_others(caplog: Any) -> None:
     assert asyncio.run(put()) == 1
     gc.collect()
     assert not caplog.records
+
+
+class Time:
+    """A clock that only sleep moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def costly(number: int, units: float, last: int = 9) -> Response:
+    more = {"LastEvaluatedKey": {"pk": {"N": str(number)}}} if number < last else {}
+    return answer(Items=[{"pk": {"N": str(number)}}], Count=1, ConsumedCapacity={"CapacityUnits": units}, **more)
+
+
+def test_a_scan_uses_no_more_than_its_rate() -> None:
+    time = Time()
+    transport = Scripted(*(costly(number, 100.0) for number in range(10)))
+
+    async def read() -> int:
+        reader = ScanReader(transport, SOURCE, pace=Pace(50.0, clock=time, sleep=time.sleep), backoff=QUICK)
+        return len([item async for page in reader.pages(0, 1, None) for item in page.items])
+
+    assert asyncio.run(read()) == 10
+    assert time.now == pytest.approx((9 * 100.0 - 50.0) / 50.0)  # a second's worth is there to begin with
+
+
+def test_writes_use_no_more_than_their_rate() -> None:
+    time = Time()
+    taken = answer(UnprocessedItems={}, ConsumedCapacity=[{"TableName": "t", "CapacityUnits": 25.0}])
+
+    async def write_all() -> None:
+        pace = Pace(5.0, clock=time, sleep=time.sleep)
+        writer = BatchWriter(Scripted(*[taken] * 4), TARGET, parallel=1, pace=pace, backoff=QUICK)
+        await writer.put(list(map(orjson.dumps, numbered(100))))
+
+    asyncio.run(write_all())
+    assert time.now == pytest.approx((3 * 25.0 - 5.0) / 5.0)
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [fault("ProvisionedThroughputExceededException"), answer(UnprocessedItems={"t": [{"PutRequest": {"Item": {}}}]})],
+)
+def test_a_throttle_slows_an_automatic_pace_down(refused: Response) -> None:
+    pace = Pace()
+    writer = BatchWriter(Scripted(refused, answer()), TARGET, pace=pace, backoff=QUICK)
+    asyncio.run(writer.put([b"{}"]))
+    assert pace.rate is not None

@@ -16,6 +16,7 @@ from downstage.domain.plan import (
     ItemFlag,
     MaskingPlan,
     ParameterFlag,
+    Rates,
     RefreshPlan,
     SearchPlan,
     Streams,
@@ -100,6 +101,21 @@ def test_steps_without_a_stanza_are_not_planned(tmp_path: Path) -> None:
 def test_streams_are_looked_for_in_the_targets_region(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, changed(", regions: [us-east-1, us-west-1]", ""))
     assert plan.streams == Streams(("streams_test_*",), (REGION,))
+
+
+def test_rates_are_whole_or_automatic_and_shared_by_the_workers(tmp_path: Path) -> None:
+    assert plan_of(tmp_path).rates == Rates()
+    plan = plan_of(tmp_path, changed("      from: prod\n", "      from: prod\n      rates: {read: 500, write: auto}\n"))
+    assert plan.rates == Rates(500.0, None)
+    assert plan.rates.shared(4) == Rates(125.0, None)
+
+
+@pytest.mark.parametrize("rate", ["0", "-5", "fast", "1.5", "true", "[1]"])
+def test_a_rate_that_cannot_be_is_refused(tmp_path: Path, rate: str) -> None:
+    with pytest.raises(
+        ConfigError, match="rates.read must be a number of capacity units a second, at least 1, or auto"
+    ):
+        plan_of(tmp_path, changed("      from: prod\n", f"      from: prod\n      rates: {{read: {rate}}}\n"))
 
 
 def test_a_search_domain_needs_no_source(tmp_path: Path) -> None:

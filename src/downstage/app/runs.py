@@ -25,7 +25,7 @@ from downstage.config.load import LoadedConfig, load
 from downstage.domain.environment import Environment
 from downstage.domain.events import RunFinished, RunStarted
 from downstage.domain.outcome import RefreshOutcome
-from downstage.domain.plan import RefreshPlan
+from downstage.domain.plan import Rates, RefreshPlan
 from downstage.durable.inline import InlineDurable
 from downstage.errors import DownstageError, JournalError, RunConflict, UsageError
 from downstage.journals.sqlite import SqliteJournal
@@ -225,7 +225,10 @@ class Project:
         plan = sides.plan
         key, old_keys = sides.key(), sides.old_keys()
         steady = replace(
-            plan, engine=replace(plan.engine, name="", workers=0), masking=replace(plan.masking, lock=None)
+            plan,
+            engine=replace(plan.engine, name="", workers=0),
+            masking=replace(plan.masking, lock=None),
+            rates=Rates(),
         )
         return {
             "source": plan.source.name,

@@ -114,6 +114,11 @@ def engine_for(plan: RefreshPlan) -> Engine:
     raise ConfigError(f"there is no engine '{plan.engine.name}': use serial or local")
 
 
+def lanes_at_once(plan: RefreshPlan) -> int:
+    """How many lanes the plan's engine runs at one time."""
+    return 1 if plan.engine.name == "serial" else plan.engine.workers
+
+
 def deployer_for(sides: Sides) -> Deployer | None:
     """The deployer that the plan names, if any. One that we lack is planned only if its step is left out."""
     plan = sides.plan
@@ -141,7 +146,9 @@ def parts_for(
         run=run,
         journal=journal,
         engine=engine_for(plan),
-        work=LaneWorker(plan.source, plan.target, plan.masking, mask, plan.search, path),
+        work=LaneWorker(
+            plan.source, plan.target, plan.masking, mask, plan.search, plan.rates.shared(lanes_at_once(plan)), path
+        ),
         events=events,
         clock=SystemClock(),
         sealer=KeySealer(key),

@@ -21,9 +21,10 @@ from downstage.aws.dynamodb import BatchWriter, ScanReader
 from downstage.aws.http import DynamoTransport
 from downstage.aws.secrets import KeyReader
 from downstage.aws.session import Session
+from downstage.copying.rates import Pace
 from downstage.copying.segment import CopyTask, copy_segment
 from downstage.domain.environment import Environment
-from downstage.domain.plan import MaskingPlan, SearchPlan
+from downstage.domain.plan import MaskingPlan, Rates, SearchPlan
 from downstage.domain.refs import SourceTable, TargetTable
 from downstage.errors import GuardRefused, RunConflict
 from downstage.journals.sqlite import SqliteJournal
@@ -43,13 +44,14 @@ from downstage.workflow.parts import TableWork
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Everything a worker must be told. Picklable; holds names, never credentials or keys."""
+    """Everything a worker must be told. Picklable; holds names, never credentials or keys. `rates` are its share."""
 
     source: Environment
     target: Environment
     masking: MaskingPlan
     mask_fingerprint: str
     search: SearchPlan | None
+    rates: Rates
     journal: Path
     run_id: str
     epoch: int
@@ -69,6 +71,7 @@ class LaneWorker:
     masking: MaskingPlan
     mask_fingerprint: str
     search: SearchPlan | None
+    rates: Rates
     journal: Path
 
     def copy(self, run: RunRecord, tables: Sequence[TableWork]) -> Callable[[Lane], None]:
@@ -86,6 +89,7 @@ class LaneWorker:
             self.masking,
             self.mask_fingerprint,
             self.search,
+            self.rates,
             self.journal,
             run.run_id,
             run.epoch,
@@ -117,8 +121,10 @@ def copy_lane(order: Order, lane: Lane) -> None:
 
     async def copy() -> None:
         async with _transports(order.source, order.target) as (from_source, to_target):
-            reader = ScanReader(from_source, SourceTable(source.environment.account, "", work.source))
-            writer = BatchWriter(to_target, TargetTable(target.environment.account, "", work.target))
+            from_table = SourceTable(source.environment.account, "", work.source)
+            to_table = TargetTable(target.environment.account, "", work.target)
+            reader = ScanReader(from_source, from_table, pace=Pace(order.rates.read))
+            writer = BatchWriter(to_target, to_table, pace=Pace(order.rates.write))
             await _together(
                 copy_segment(
                     task,

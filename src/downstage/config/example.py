@@ -49,6 +49,9 @@ environments:
       tables:
         - {from: app-prod-alpha, to: app-test-alpha}          # REPLACE
 
+      # Capacity units a second that the copy may use of each table; auto gives way when a table throttles.
+      # rates: {read: 500, write: auto}
+
       # delete: true removes objects that the source does not have.
       # buckets:
       #   - {from: app-documents-prod, to: app-documents-test, delete: true}

@@ -27,6 +27,7 @@ from downstage.config.values import (
     IdTemplate,
     KeyReference,
     KeyValue,
+    Rate,
     Region,
     RoleArn,
     Sink,
@@ -216,6 +217,17 @@ class Search(Model):
     )
 
 
+class Rates(Model):
+    """How much of each table's capacity the copy may use, in capacity units a second."""
+
+    read: Rate = Field(
+        default="auto",
+        description="Of the source: a number that is not exceeded over any longer time, whatever the workers; or "
+        "auto: as much as the table gives, less when it throttles.",
+    )
+    write: Rate = Field(default="auto", description="Of the target, in the same way.")
+
+
 class Refresh(Model):
     """How one environment is refreshed. A step without a stanza is not part of the run."""
 
@@ -227,6 +239,7 @@ class Refresh(Model):
     deploy: Deploy | None = Field(default=None, description="Who makes the tables anew.")
     streams: Streams | None = Field(default=None, description="The consumers held off while the tables load.")
     tables: Annotated[tuple[TablePair, ...], Field(strict=False)] = Field(default=(), description="The tables to copy.")
+    rates: Rates = Field(default=Rates(), description="How fast the tables are read and written.")
     parity: Parity = Field(default=Parity(), description="In what the target's tables may differ from the source's.")
     buckets: Annotated[tuple[BucketPair, ...], Field(strict=False)] = Field(
         default=(), description="The buckets to sync."

@@ -39,6 +39,13 @@ def _quoted_account(value: Any) -> Any:
     return value
 
 
+def _rate(value: Any) -> Any:
+    number = _whole(value)
+    if value == "auto" or (type(number) is int and number >= 1):
+        return number
+    raise ValueError("must be a number of capacity units a second, at least 1, or auto")
+
+
 def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, str) and re.fullmatch(r"\d{1,9}", value) else value
 
@@ -166,6 +173,13 @@ Text = Annotated[str, Field(min_length=1)]
 
 Whole = Annotated[int, BeforeValidator(_whole)]
 """A whole number."""
+
+Rate = Annotated[
+    int | str,
+    BeforeValidator(_rate),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "auto"}]}),
+]
+"""Capacity units a second, or `auto`."""
 
 Truth = Annotated[bool, BeforeValidator(_truth)]
 """true or false; never yes, on or 1."""

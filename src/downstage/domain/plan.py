@@ -154,6 +154,21 @@ class EnginePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Rates:
+    """How much of a table's capacity a copy may use: units a second, of the source and of the target; None is `auto`,
+    which takes what it gets and gives way when it is throttled."""
+
+    read: float | None = None
+    write: float | None = None
+
+    def shared(self, workers: int) -> Rates:
+        """One worker's equal share."""
+        return Rates(
+            None if self.read is None else self.read / workers, None if self.write is None else self.write / workers
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class RefreshPlan:
     """The whole refresh of one environment."""
 
@@ -168,6 +183,7 @@ class RefreshPlan:
     tables: tuple[TablePair, ...] = ()
     buckets: tuple[BucketPair, ...] = ()
     search: SearchPlan | None = None
+    rates: Rates = field(default_factory=Rates)
 
     @property
     def flags_tables(self) -> frozenset[str]:

@@ -22,6 +22,7 @@ from downstage.domain.plan import (
     ItemFlag,
     MaskingPlan,
     ParameterFlag,
+    Rates,
     RefreshPlan,
     SearchPlan,
     Streams,
@@ -86,6 +87,7 @@ def build_plan(
             for bucket in refresh.buckets
         ),
         search=_search(refresh.search, source, target),
+        rates=Rates(_rate(refresh.rates.read), _rate(refresh.rates.write)),
     )
 
 
@@ -178,6 +180,10 @@ def _engine(configured: schema.Engine, name: str | None, workers: int | None, se
     if plan.workers < 1 or (plan.segments is not None and plan.segments < 1):
         raise ConfigError("the numbers of workers and segments must be at least 1")
     return plan
+
+
+def _rate(rate: int | str) -> float | None:
+    return float(rate) if isinstance(rate, int) else None
 
 
 def _flag(flag: schema.Flag, target: Environment) -> Flag:
