@@ -113,7 +113,7 @@ def test_rates_are_whole_or_automatic_and_shared_by_the_workers(tmp_path: Path) 
 @pytest.mark.parametrize("rate", ["0", "-5", "fast", "1.5", "true", "[1]"])
 def test_a_rate_that_cannot_be_is_refused(tmp_path: Path, rate: str) -> None:
     with pytest.raises(
-        ConfigError, match="rates.read must be a number of capacity units a second, at least 1, or auto"
+        ConfigError, match=r"rates\.read must be a number of capacity units a second, at least 1, or auto"
     ):
         plan_of(tmp_path, changed("      from: prod\n", f"      from: prod\n      rates: {{read: {rate}}}\n"))
 
