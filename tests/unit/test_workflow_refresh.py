@@ -556,3 +556,14 @@ def test_expiry_that_the_configuration_accepts_as_it_is_is_left_alone() -> None:
     world = World(plan=plan_of(tables=(replace(pair, terms=ParityTerms(accept=("ttl",))),)))
     world.refresh()
     assert world.target_tables[TARGET].ttl_attribute is None
+
+
+@pytest.mark.parametrize("left_out", [("copy", "verify-tables"), ("verify-tables",)])
+def test_without_a_copy_that_is_verified_expiry_is_left_as_it_is(left_out: tuple[str, ...]) -> None:
+    world = World()
+    chosen = [name for name in STEPS if name not in (*left_out, "consumers-on", "index", "verify-index")]
+    world.refresh(chosen=chosen)
+    record = world.journal.step("run-1", "expiry")
+    assert record is not None
+    assert (record.state, record.detail) == ("done", "left as it is: no table was copied and verified")
+    assert world.target_tables[TARGET].ttl_attribute is None

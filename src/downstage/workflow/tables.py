@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from downstage.domain.outcome import StepState
 from downstage.domain.plan import EnginePlan
 from downstage.errors import AwsError, ConfigError, JournalError, LeakFound, RunConflict, VerificationFailed
 from downstage.planning import guards
@@ -85,8 +86,9 @@ def verify_tables(parts: Parts, step: Step) -> str:
 def expiry(parts: Parts, step: Step) -> str:
     """Lets the target's items expire as the source's do. Only now: what expires before the proof would be missed."""
     record = parts.journal.step(parts.copy_run, "copy")
-    if record is None or not record.intent:
-        raise JournalError(f"run {parts.copy_run} copied no tables: there is nothing that should expire")
+    proof = parts.journal.step(parts.run.run_id, "verify-tables")
+    if record is None or not record.intent or proof is None or proof.state != StepState.DONE:
+        return "left as it is: no table was copied and verified"
     theirs = {pair.target.name for pair in parts.plan.tables if pair.terms.accepts("ttl")}
     wanted = {
         table["target"]: table["ttl_attribute"]
