@@ -114,7 +114,9 @@ words = st.text(string.ascii_lowercase + string.digits + "._+-", min_size=3, max
 unicode_locals = st.text("abcäöüßéñλжя", min_size=1, max_size=20)
 addresses = st.builds(lambda local, host: f"{local}@{host}", dotted | unicode_locals | words, hosts)
 plain_addresses = st.builds(lambda local, host: f"{local}@{host}", words, hosts)
-frames = st.sampled_from(["{}", "user-email|{}", "CUSTOMER#{}#1", "?mail={}&x=1", "<{}>", "dear {}, hello", "é {} é"])
+frames = st.sampled_from(
+    ["{}", "user-email|{}", "CUSTOMER#{}#1", "?mail={}&x=1", "<{}>", "dear {}, hello", '"{}"', "é {} é"]
+)
 compositions = st.lists(st.sampled_from(ENCODINGS), max_size=4)
 signs = st.text(alphabet=st.sampled_from('ab@.#|"\\%4025&;=[]{}:,/ \n＠éu0x-_+§\x00'), max_size=60)
 
@@ -142,11 +144,7 @@ def test_no_address_survives_any_composition(address: str, frame: str, compositi
             return
     else:
         masked = MASKER.text(text)
-    findings = SCANNER.scan_text(masked, "key")
-    if sum(encoding.layers for encoding in composition) <= 4:
-        assert findings == []
-    else:
-        assert {found.layers[-1] for found in findings} <= {"too-deep"}
+    assert SCANNER.scan_text(masked, "key") == []
     assert address not in decoded(masked, composition)
     assert MASKER.text(masked) is masked
 
