@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TOOLS := $(VENV)/.tools
 SANDBOX := $(VENV)/.sandbox
+KERNELS := $(wildcard src/downstage/*/_kernel.pyx)
 
 .PHONY: demo test check format wheel clean
 
@@ -41,10 +42,10 @@ $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("Downstage needs Python 3.11 or newer, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 
-$(SANDBOX): $(BIN)/python pyproject.toml
+$(SANDBOX): $(BIN)/python pyproject.toml $(KERNELS)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[sandbox]'
 	touch $@
 
-$(TOOLS): $(BIN)/python pyproject.toml
+$(TOOLS): $(BIN)/python pyproject.toml $(KERNELS)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[sandbox,dev]'
 	touch $@ $(SANDBOX)

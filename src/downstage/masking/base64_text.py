@@ -208,6 +208,13 @@ def _may_begin() -> re.Pattern[bytes]:
     return re.compile(rf"(?<= )[^ ]{{{_LONG}}}|{start}{with_capital}".encode())
 
 
+def heads() -> bytes:
+    """For each pair of characters, 64 times 64 in the order of the alphabet, 1 if a run that `likely` names may begin
+    so, else 0."""
+    pairs = ((place << 2 | at >> 4, at & 15) for place in range(64) for at in range(64))
+    return bytes(_may_start(first, nibble) for first, nibble in pairs)
+
+
 def _may_start(first: int, nibble: int) -> bool:
     """Whether `_START` may match what starts with the byte `first` and the upper half `nibble` of another."""
     if first in _ALWAYS:

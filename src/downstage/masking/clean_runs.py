@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from itertools import filterfalse
 
 from downstage.masking import base64_text
+from downstage.masking.kernel import KERNEL, Kernel, Spans
 
 _REMEMBERED = 16384
 _LONGEST_LOOKED_INTO = 64
@@ -31,8 +32,9 @@ _RUNS = bytes(byte if byte in _IN_RUNS else 0x20 for byte in range(256))
 class CleanRuns:
     """`is_nothing(run)`: whether one look into a run, by itself, finds nothing. It is asked about short runs only."""
 
-    def __init__(self, is_nothing: Callable[[str], bool]) -> None:
+    def __init__(self, is_nothing: Callable[[str], bool], kernel: Kernel | None = KERNEL) -> None:
         self._is_nothing = is_nothing
+        self._kernel = kernel
         self._clean: set[bytes] = set()
         self._not_clean: set[bytes] = set()
 
@@ -44,6 +46,10 @@ class CleanRuns:
             self._remember(run for run in unknown if len(run) < _SHORTEST and run.isalpha() and run not in BINARIES)
         return unknown
 
+    def apart_in_view(self, kernel: Kernel, text: str) -> list[tuple[int, int, str]] | None:
+        """What `kernel` finds in the decoded view of an ASCII text, with this memory."""
+        return kernel.apart_in_view(text, self._clean, self._is_clean)
+
     def doubtful(self, text: str, unknown: list[bytes]) -> list[str]:
         """The distinct runs in `text` that are not surely clean, of its `unknown` ones. Of those over several lines,
         the ends of lines."""
@@ -54,7 +60,13 @@ class CleanRuns:
 
     def cover(self, text: str) -> bool:
         """Whether all runs in `text` are clean, those over several lines too."""
+        if self._kernel is not None and text.isascii():
+            return self._kernel.covered(text, self._clean, self._is_clean)
         return text.islower() or not self.doubtful(text, self.unknown(text))
+
+    def look(self, kernel: Kernel, raw: bytes) -> tuple[list[tuple[int, int, bool]], Spans] | None:
+        """What `kernel` sees in an item's JSON, with this memory."""
+        return kernel.look(raw, self._clean, self._is_clean)
 
     def _not_clean_of(self, unknown: list[bytes]) -> list[str]:
         likely = set(base64_text.likely(unknown))

@@ -86,6 +86,11 @@ def damaged(raw: bytes) -> bytes:
     return b"".join(contents)
 
 
+def may_be_compressed(raw: bytes) -> bool:
+    """Whether anything can be read of `raw` as a compressed stream, whole or damaged."""
+    return inflate(raw) is not None or damaged(raw) != b""
+
+
 def _gzip_body(raw: bytes) -> int:
     """Where the deflated content of a gzip member starts."""
     flags, start = raw[3] if len(raw) > 3 else 0, 10

@@ -74,6 +74,7 @@ class EmailPseudonyms:
         self._known: dict[str, str] = {}
         self._keep_domains = frozenset(canonical_host(domain) for domain in keep_domains)
         self._keep_addresses = frozenset(canonical(address) for address in keep_addresses)
+        self._keeps = bool(self._keep_domains or self._keep_addresses)
 
     def replace(self, address: str) -> str:
         """The pseudonym of `address`, or `address` itself if it is kept or is a pseudonym of ours already."""
@@ -106,6 +107,8 @@ class EmailPseudonyms:
         Characters before it do not matter: an escape such as `\\n` in front of a pseudonym looks like part of it. But
         an `@` before it is an address of somebody else.
         """
+        if not address[-len(self._after) :].lower() == self._after:
+            return False
         start = max(0, len(address) - self._length)
         match = self._ours.match(address, start)
         if match is None or _AT.search(address, 0, start) is not None:
@@ -119,6 +122,8 @@ class EmailPseudonyms:
     def _is_kept(self, name: str) -> bool:
         """By its canonical form. A domain keeps its own addresses, not those that stand in front of it or are written
         into the local part: `victim@gmail.com@ours.com`, `bounce+victim=gmail.com@ours.com`."""
+        if not self._keeps:
+            return False
         local, _, host = name.rpartition("@")
         return name in self._keep_addresses or (host in self._keep_domains and _ANOTHER.search(local) is None)
 
@@ -133,6 +138,9 @@ class EmailPseudonyms:
 
 def canonical(address: str) -> str:
     """The form by which two spellings of one address are one person."""
+    if address.isascii() and '"' not in address:
+        local, at, host = address.lower().rpartition("@")
+        return f"{local}@{host.rstrip('.')}" if at else host
     separator = None
     for separator in _AT.finditer(address):  # noqa: B007  the last one divides
         pass

@@ -15,11 +15,14 @@ import re
 from collections.abc import Callable, Iterator
 
 from downstage.errors import MaskingError
-from downstage.masking import address
-from downstage.masking.base64_text import SHORTEST_LINE
+from downstage.masking import address, base64_text
+from downstage.masking.base64_text import CERTAIN, SHORTEST_LINE
+from downstage.masking.binary_text import is_clean
 from downstage.masking.clean_runs import CleanRuns
+from downstage.masking.compressed import may_be_compressed
 from downstage.masking.edits import Edit, apply, merge
-from downstage.masking.escapes import guesses, holds_codecs, shows_signs, sure_codecs
+from downstage.masking.escapes import JSON, JSON_START, PERCENT, guesses, holds_codecs, shows_signs, sure_codecs
+from downstage.masking.kernel import KERNEL, Kernel, Spans
 from downstage.masking.look import Look
 
 MAXIMUM_LAYERS = 4
@@ -40,6 +43,10 @@ _WITH_TOKEN = re.compile(r"[a-z0-9.+-]*[A-Za-z]{32}[a-z0-9.+-]*@[a-z0-9.-]+")
 """Capitals only in a token. That its letters, drawn by a MAC, are base64 of an address has a probability below 1e-9,
 and it would be nobody's: no look is worth it."""
 
+_LIKE_A_HOST = re.compile(r"\.[A-Za-z]{2,24}@")
+"""A local part that ends so may be taken for what an address before it was made of, see address."""
+
+_TOKEN = re.compile(rf"[A-Za-z0-9+/_-]{{{CERTAIN},}}={{0,2}}")
 _NO_RUN = re.compile(r"[^A-Za-z0-9+/=_-]|\Z")
 
 
@@ -50,11 +57,18 @@ class NestedMasker:
     stands in one value several times is one); `opaque` binaries that no reading could open.
     """
 
-    def __init__(self, replace: Callable[[str], str], is_kept: Callable[[str], bool] = lambda _: False) -> None:
+    def __init__(
+        self,
+        replace: Callable[[str], str],
+        is_kept: Callable[[str], bool] = lambda _: False,
+        kernel: Kernel | None = KERNEL,
+    ) -> None:
         self._replace = replace
         self._is_kept = is_kept
-        self.clean_runs = CleanRuns(lambda run: Look(replace, is_kept).is_nothing(run))
+        self.kernel = kernel
+        self.clean_runs = CleanRuns(lambda run: Look(replace, is_kept).is_nothing(run), kernel)
         self._results: dict[str, tuple[str, int, int]] = {}
+        self._settled: set[str] = set()
         self.replaced = 0
         self.kept = 0
         self.opaque = 0
@@ -88,8 +102,71 @@ class NestedMasker:
         """The masked text, how many addresses were replaced, how many kept."""
         simply = None
         if runs_are_clean:
-            simply = self._masked_in_views(text) if holds_codecs(text) else self._masked_plainly(text)
+            if self.kernel is not None and text.isascii():
+                simply = self._masked_at_once(text, self.kernel)
+            if simply is None:
+                simply = self._masked_in_views(text) if holds_codecs(text) else self._masked_plainly(text)
+        elif self.kernel is not None and _TOKEN.fullmatch(text):
+            simply = self._masked_token(text, self.kernel)
         return self._looked_at(text) if simply is None else simply
+
+    def _masked_at_once(self, text: str, kernel: Kernel) -> tuple[str, int, int] | None:
+        """As `_masked_plainly` or `_masked_in_views`, where `kernel` tells where everything stands."""
+        spans = kernel.apart(text)
+        if spans is not None:
+            return self._masked_apart(text, spans)
+        found = self.clean_runs.apart_in_view(kernel, text)
+        return None if found is None else self._masked_in_view(text, found)
+
+    def _masked_in_view(self, text: str, found: list[tuple[int, int, str]]) -> tuple[str, int, int] | None:
+        """As `_masked_in_views`, where all that is found stands apart in the one view there is."""
+        codec = JSON if JSON_START.match(text) else PERCENT
+        pieces: list[str] = []
+        at = 0
+        for start, end, address_ in found:
+            pseudonym = self._replace(address_)
+            if pseudonym == address_ or not self._settles(pseudonym):
+                return None
+            pieces += (text[at:start], codec.encode(pseudonym, text[start:end]))
+            at = end
+        pieces.append(text[at:])
+        masked = "".join(pieces)
+        return (masked, len(found), 0) if self.clean_runs.cover(masked) else None
+
+    def _masked_token(self, token: str, kernel: Kernel) -> tuple[str, int, int] | None:
+        """As `_looked_at`, for base64 of a text in which nothing else is encoded; no other reading of it counts."""
+        decoded = base64_text.decode(token, whole=True)
+        if decoded is None or not decoded.raw.isascii():
+            return None
+        text = decoded.raw.decode()
+        spans = kernel.apart(text)
+        if not spans or not is_clean(text) or not self.clean_runs.cover(text) or may_be_compressed(decoded.raw):
+            return None
+        masked = self._masked_apart(text, spans)
+        if masked is None or masked[1] < len(spans):
+            return None
+        encoded = decoded.encoded(masked[0].encode())
+        return None if encoded is None else (encoded, masked[1], 0)
+
+    def _masked_apart(self, text: str, spans: Spans) -> tuple[str, int, int] | None:
+        """As `_masked_plainly`, where all that is found stands at `spans`, apart."""
+        kept: set[str] = set()
+        pieces: list[str] = []
+        at = 0
+        for start, end in spans:
+            found = text[start:end]
+            pseudonym = self._replace(found)
+            if pseudonym != found:
+                if pseudonym not in self._settled and not self._settles(pseudonym):
+                    return None
+                pieces += (text[at:start], pseudonym)
+                at = end
+            elif self._is_kept(found):
+                kept.add(found)
+        if not pieces:
+            return text, 0, len(kept)
+        pieces.append(text[at:])
+        return "".join(pieces), len(pieces) // 2, len(kept)
 
     def _masked_in_views(self, text: str) -> tuple[str, int, int] | None:
         """As `_masked`, for a text without base64 whose decoded views are plain; None if one is not."""
@@ -166,19 +243,24 @@ class NestedMasker:
             return text, 0, len(kept)
         pieces.append(text[at:])
         masked = "".join(pieces)
-        if not (apart and self._are_settled(pieces[1::2])) and not self._is_settled(masked, pieces, kept):
+        if not (apart and all(map(self._settles, pieces[1::2]))) and not self._is_settled(masked, pieces, kept):
             return None
         return masked, len(pieces) // 2, len(kept)
 
-    def _are_settled(self, pseudonyms: list[str]) -> bool:
-        """Whether these stay as they are, and add nothing to a text in which each stands apart."""
-        for pseudonym in pseudonyms:
-            if not (
-                _PLAIN_ADDRESS.fullmatch(pseudonym)
-                and self._replace(pseudonym) == pseudonym
-                and (pseudonym.islower() or _WITH_TOKEN.fullmatch(pseudonym) or self.clean_runs.cover(pseudonym))
-            ):
-                return False
+    def _settles(self, pseudonym: str) -> bool:
+        """Whether it stays as it is, and adds nothing to a text in which it stands apart."""
+        if pseudonym in self._settled:
+            return True
+        if not (
+            _PLAIN_ADDRESS.fullmatch(pseudonym)
+            and not _LIKE_A_HOST.search(pseudonym)
+            and self._replace(pseudonym) == pseudonym
+            and (pseudonym.islower() or _WITH_TOKEN.fullmatch(pseudonym) or self.clean_runs.cover(pseudonym))
+        ):
+            return False
+        if len(self._settled) >= _REMEMBERED:
+            self._settled.clear()
+        self._settled.add(pseudonym)
         return True
 
     def _is_settled(self, masked: str, pieces: list[str], kept: set[str]) -> bool:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import orjson
@@ -28,10 +29,13 @@ from downstage.masking.gate import (
     with_escapes,
     without_escapes,
 )
+from downstage.masking.kernel import Spans
 from downstage.masking.nested import NestedMasker
 from downstage.ports import Item
 
 _STRING, _BINARY = '{"S":"', '{"B":"'
+_STRING_BYTES = _STRING.encode()
+_NOTHING: tuple[list[tuple[int, int, bool]], Spans] = ([], [])
 _NOT_JSON = "an item is not JSON in UTF-8: it is refused"
 
 
@@ -45,13 +49,17 @@ class RawMasker:
     def __init__(self, nested: NestedMasker, slow: Callable[[Item], Item]) -> None:
         self._nested = nested
         self._slow = slow
+        kernel = nested.kernel
+        self._look = None if kernel is None else partial(nested.clean_runs.look, kernel)
 
     def __call__(self, raw: bytes) -> bytes:
         """The masked item; the same object if nothing changes. Raises MaskingError if it cannot be masked."""
-        try:
-            written = raw.decode()
-        except UnicodeDecodeError:
-            raise MaskingError(_NOT_JSON) from None
+        if self._look is not None:
+            if not raw.isascii():
+                _decoded(raw)
+            found = self._look(raw)
+            return raw if found == _NOTHING else self._where_found(raw, found)
+        written = _decoded(raw)
         text = without_escapes(written)
         if text is None:
             return self._slowly(raw)
@@ -76,6 +84,37 @@ class RawMasker:
             return raw
         return (masked if text is written else with_escapes(masked)).encode()
 
+    def _where_found(self, raw: bytes, found: tuple[list[tuple[int, int, bool]], Spans] | None) -> bytes:
+        """The same, after the compiled gate has looked: masked in place, or slowly."""
+        if found is None:
+            return self._slowly(raw)
+        literals, contents = found
+        counted = self._nested.counts()
+        masked = self._in_bytes(raw, literals)
+        if masked is None or not all(self._is_clean(raw[start:end]) for start, end in contents):
+            self._nested.recount(counted)
+            return self._slowly(raw)
+        return masked
+
+    def _in_bytes(self, raw: bytes, literals: list[tuple[int, int, bool]]) -> bytes | None:
+        """`raw` with the strings in `literals` masked; None if it cannot be told from them alone."""
+        pieces: list[bytes] = []
+        at = 0
+        for start, end, runs_are_clean in literals:
+            literal = raw[start:end]
+            value = literal.decode() if b"\\" not in literal else orjson.loads(b'"%b"' % literal)
+            masked = self._nested.text(value, runs_are_clean=runs_are_clean)
+            if masked is value:
+                continue
+            if raw[start - len(_STRING) : start] != _STRING_BYTES or raw[end + 1 : end + 2] != b"}":
+                return None
+            pieces += (raw[at:start], _written(masked)[1:-1])
+            at = end
+        if not pieces:
+            return raw
+        pieces.append(raw[at:])
+        return b"".join(pieces)
+
     def _in_place(self, text: str, literals: Literals) -> str | None:
         """`text` with the strings in `literals` masked; None if it cannot be told from them alone."""
         pieces: list[str] = []
@@ -98,7 +137,7 @@ class RawMasker:
         pieces.append(text[at:])
         return "".join(pieces)
 
-    def _is_clean(self, content: str) -> bool:
+    def _is_clean(self, content: str | bytes) -> bool:
         """Whether a binary holds nothing that changes."""
         try:
             raw = base64.b64decode(content, validate=True)
@@ -118,6 +157,13 @@ class RawMasker:
         except RecursionError:
             raise MaskingError("an item is nested too deep: it is refused") from None
         return raw if masked is item else _written(masked)
+
+
+def _decoded(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        raise MaskingError(_NOT_JSON) from None
 
 
 def _written(value: object) -> bytes:
