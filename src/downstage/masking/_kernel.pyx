@@ -30,6 +30,7 @@ cdef enum:
     OUTSIDE = 256  # what `_at` gives where there is no byte
     SHORTEST = 8
     CERTAIN = 24
+    LONGEST_PADDING = 2
     LONG = 32
     SHORTEST_LINE = 40
     DATE = 13
@@ -84,7 +85,7 @@ def _classify():
 _classify()
 
 
-def set_heads(bytes heads):
+def set_heads(bytes heads not None):
     """Tells which two characters may begin base64 that is worth a look: one byte, 0 or 1, for each of 64 times 64
     pairs in the order of the alphabet."""
     if len(heads) != 4096:
@@ -127,7 +128,7 @@ cdef bint _may_begin(Text text, Py_ssize_t start, Py_ssize_t end) noexcept:
         if place > start and not _is(text, place - 1, SEPARATOR):
             continue
         if _heads[_places[_at(text, place)] << 6 | _places[_at(text, place + 1)]] and (
-            end - start >= CERTAIN or _may_mean(text, place, end)
+            end - start >= CERTAIN - LONGEST_PADDING or _may_mean(text, place, end)
         ):
             return True
     return False
@@ -179,7 +180,7 @@ cdef bint _ends_long_line(Text text, Py_ssize_t end) noexcept:
     return True
 
 
-def covered(str text, set clean, is_clean):
+def covered(str text not None, set clean not None, is_clean):
     """What `CleanRuns.cover` says of an ASCII text; `clean` are runs known as clean, `is_clean(run)` looks into others."""
     return _covers(_text(text), clean, is_clean)
 
@@ -230,7 +231,7 @@ cdef bint _is_unit(Text text, Py_ssize_t place, int byte) noexcept:
     return following == 117 if byte == 37 else following in (9, 10, 13, 32, 92)
 
 
-def look(bytes raw, set clean, is_clean):
+def look(bytes raw not None, set clean not None, is_clean):
     """The string literals in an item's JSON in which something may be found: (start, end, whether their runs are clean)
     each, and (start, end) of each binary's content. None if the whole item must be decoded to tell."""
     cdef Text item
@@ -317,13 +318,13 @@ cdef enum:
     STRUCTURE = 1  # what a quote that is JSON's own decodes to
 
 
-def apart(str text):
+def apart(str text not None):
     """Where the addresses are in an ASCII text, (start, end) each, if no decoder reads anything in it and each of them
     stands apart, see nested; None if that is not so, or is not to be told as simply."""
     return _apart(_text(text))
 
 
-def apart_in_view(str text, set clean, is_clean):
+def apart_in_view(str text not None, set clean not None, is_clean):
     """What `apart` says of what an ASCII text decodes to, if it is JSON with simple escapes in it, or percent-encoded,
     and nothing else: (start, end, address) each, by the characters of the text that it is written with. None too if a
     run of the decoded text may be base64 of anything."""

@@ -18,7 +18,6 @@ _REMEMBERED = 16384
 _LONGEST_LOOKED_INTO = 64
 _SHORTEST = base64_text.SHORTEST
 _BECOME_LONGER = (base64_text.CERTAIN - 2, base64_text.CERTAIN - 1)
-"""Padding only matters to those whose length is short without it and not with it."""
 
 _is_date = re.compile(rb"(?:19|20)[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]").fullmatch
 """No reading of a date begins as anything could."""
@@ -81,7 +80,7 @@ class CleanRuns:
         if len(run) > _LONGEST_LOOKED_INTO or run in self._not_clean:
             return False
         text = run.decode()
-        if base64_text.may_be(text) and (base64_text.is_text_with_at_sign(text) or not self._holds_nothing(text)):
+        if any(self._may_hold(spelling) for spelling in ((text, f"{text}==") if _padding_matters(text) else (text,))):
             if len(self._not_clean) >= _REMEMBERED:
                 self._not_clean.clear()
             self._not_clean.add(run)
@@ -89,11 +88,16 @@ class CleanRuns:
         self._remember((run,))
         return True
 
-    def _holds_nothing(self, run: str) -> bool:
-        return self._is_nothing(run) and (len(run) not in _BECOME_LONGER or self._is_nothing(run + "=="))
+    def _may_hold(self, run: str) -> bool:
+        return base64_text.may_be(run) and (base64_text.is_text_with_at_sign(run) or not self._is_nothing(run))
 
     def _remember(self, runs: Iterable[bytes]) -> None:
         """Words come again, and so may what was looked into. Identifiers and dates do not, and are cheap."""
         if len(self._clean) >= _REMEMBERED:
             self._clean.clear()
         self._clean.update(runs)
+
+
+def _padding_matters(run: str) -> bool:
+    """Whether a reading that ends with the run is short without its padding, and not with it."""
+    return any(len(run) == size or (len(run) > size and run[-size - 1] in "+/-_") for size in _BECOME_LONGER)

@@ -107,7 +107,7 @@ class EmailPseudonyms:
         Characters before it do not matter: an escape such as `\\n` in front of a pseudonym looks like part of it. But
         an `@` before it is an address of somebody else.
         """
-        if not address[-len(self._after) :].lower() == self._after:
+        if not address.lower().endswith(self._after):
             return False
         start = max(0, len(address) - self._length)
         match = self._ours.match(address, start)

@@ -46,6 +46,9 @@ and it would be nobody's: no look is worth it."""
 _LIKE_A_HOST = re.compile(r"\.[A-Za-z]{2,24}@")
 """A local part that ends so may be taken for what an address before it was made of, see address."""
 
+_BEGINS_UNIT = re.compile("[0-9A-Fa-f]{2}")
+"""With a `=` before it, this is a byte in quoted-printable."""
+
 _TOKEN = re.compile(rf"[A-Za-z0-9+/_-]{{{CERTAIN},}}={{0,2}}")
 _NO_RUN = re.compile(r"[^A-Za-z0-9+/=_-]|\Z")
 
@@ -84,7 +87,9 @@ class NestedMasker:
     def text(self, text: str, *, runs_are_clean: bool = False) -> str:
         """`text` with every address replaced; the same object if there is none. May raise MaskingError.
         `runs_are_clean`: `clean_runs` covers it, so nothing is base64."""
-        result = self._results.get(text)
+        result = self._masked_at_once(text, runs_are_clean) if self.kernel is not None else None
+        if result is None:
+            result = self._results.get(text)
         if result is None:
             if not shows_signs(text) and (runs_are_clean or self.clean_runs.cover(text)):
                 return text
@@ -102,16 +107,16 @@ class NestedMasker:
         """The masked text, how many addresses were replaced, how many kept."""
         simply = None
         if runs_are_clean:
-            if self.kernel is not None and text.isascii():
-                simply = self._masked_at_once(text, self.kernel)
-            if simply is None:
-                simply = self._masked_in_views(text) if holds_codecs(text) else self._masked_plainly(text)
-        elif self.kernel is not None and _TOKEN.fullmatch(text):
-            simply = self._masked_token(text, self.kernel)
+            simply = self._masked_in_views(text) if holds_codecs(text) else self._masked_plainly(text)
         return self._looked_at(text) if simply is None else simply
 
-    def _masked_at_once(self, text: str, kernel: Kernel) -> tuple[str, int, int] | None:
-        """As `_masked_plainly` or `_masked_in_views`, where `kernel` tells where everything stands."""
+    def _masked_at_once(self, text: str, runs_are_clean: bool) -> tuple[str, int, int] | None:
+        """As `_masked`, where the compiled loops tell where everything stands; None if they do not."""
+        kernel = self.kernel
+        if kernel is None or not text.isascii():
+            return None
+        if not runs_are_clean and not self.clean_runs.cover(text):
+            return self._masked_token(text, kernel) if _TOKEN.fullmatch(text) else None
         spans = kernel.apart(text)
         if spans is not None:
             return self._masked_apart(text, spans)
@@ -125,9 +130,12 @@ class NestedMasker:
         at = 0
         for start, end, address_ in found:
             pseudonym = self._replace(address_)
-            if pseudonym == address_ or not self._settles(pseudonym):
+            if pseudonym == address_ or _BEGINS_UNIT.match(pseudonym) or not self._settles(pseudonym):
                 return None
-            pieces += (text[at:start], codec.encode(pseudonym, text[start:end]))
+            encoded = codec.encode(pseudonym, text[start:end])
+            if "%" in encoded and "@" in encoded:
+                return None
+            pieces += (text[at:start], encoded)
             at = end
         pieces.append(text[at:])
         masked = "".join(pieces)
@@ -158,6 +166,8 @@ class NestedMasker:
             pseudonym = self._replace(found)
             if pseudonym != found:
                 if pseudonym not in self._settled and not self._settles(pseudonym):
+                    return None
+                if text[start - 1 : start] == "=" and _BEGINS_UNIT.match(pseudonym):
                     return None
                 pieces += (text[at:start], pseudonym)
                 at = end

@@ -18,6 +18,7 @@ cdef enum:
     DEEPEST = 100
     LONGEST_NUMBER = 38
     MANY = 96  # members of a map
+    LONGEST_NAME = 256  # each is compared with many
 
 cdef struct Text:
     unsigned char* bytes
@@ -30,7 +31,7 @@ cdef inline int _at(Text text, Py_ssize_t place) noexcept:
     return OUTSIDE
 
 
-def canonical(bytes raw):
+def canonical(bytes raw not None):
     """The canonical JSON of one item; None if it must be decoded to tell."""
     cdef Text item, spare
     cdef Py_ssize_t end
@@ -159,7 +160,7 @@ cdef Py_ssize_t _name_end(Text item, Py_ssize_t start) noexcept:
         byte = _at(item, place)
         if byte == 34:
             return place + 1
-        if byte < 34 or byte == 92 or byte == OUTSIDE:
+        if byte < 34 or byte == 92 or byte == OUTSIDE or place - start > LONGEST_NAME:
             return -1
         place += 1
 

@@ -42,6 +42,8 @@ _TYPES = frozenset(("S", "N", "B", "M", "L", "BOOL", "NULL", "SS", "NS", "BS"))
 
 _SET = re.compile(rb'S"\s*:\s*\[')
 _ODD_NUMBER = re.compile(rb'"N"\s*:\s*"(?!%b")' % _CANONICAL_NUMBER.encode())
+_NAMED_ODDLY = b"\\u00"
+"""A letter that need not be escaped: the name of a type may be written so."""
 
 
 def item_digest(item: dict[str, Any]) -> int:
@@ -63,7 +65,7 @@ def raw_digest(raw: bytes) -> int:
     if written is not None:
         return _hash(written)
     item = orjson.loads(raw)
-    if _SET.search(raw) or _ODD_NUMBER.search(raw):
+    if _SET.search(raw) or _ODD_NUMBER.search(raw) or _NAMED_ODDLY in raw:
         return item_digest(item)
     return _hash(orjson.dumps(item, option=orjson.OPT_SORT_KEYS))
 
