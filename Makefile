@@ -7,7 +7,7 @@ TOOLS := $(VENV)/.tools
 SANDBOX := $(VENV)/.sandbox
 KERNELS := $(wildcard src/downstage/*/_kernel.pyx)
 
-.PHONY: demo test check format wheel clean
+.PHONY: demo test check bench chaos chaos-runs format wheel clean
 
 ## demo: refresh a staging account from production on this machine, end to end, and prove it
 demo: $(SANDBOX)
@@ -24,6 +24,23 @@ check: $(TOOLS)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -m "not integration and not e2e"
+
+## chaos: kill -9 at fifty seeded moments of a copy (CI does ten); the log is committed
+chaos: $(TOOLS)
+	$(BIN)/python -m tests.faults.chaos --moments 50 --log bench/results/chaos.md
+
+## chaos-runs: kill -9 in every step of whole refreshes in the sandbox, resumed each time (CI does ten kills)
+chaos-runs: $(TOOLS)
+	$(BIN)/python -m tests.chaos.runs --kills 100 --log bench/results/chaos-runs.md
+
+## bench: the figures in bench/results, beside their peers; best on an idle machine (bench/README.md)
+bench: $(TOOLS)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	$(BIN)/python bench/masking.py -o .downstage-bench.json
+	$(BIN)/python bench/table.py .downstage-bench.json
+	rm .downstage-bench.json
+	$(BIN)/python bench/copy_loop.py --rounds 3 --pages 24
+	$(BIN)/python bench/s3_sync.py
 
 ## format: put the code into the house's shape
 format: $(TOOLS)

@@ -8,13 +8,19 @@
     ├── VerificationFailed         4  the target is not what was written
     ├── LeakFound                  5  personal data stands in the target
     ├── Incomplete                 6  finished, but items or objects were left out
+    ├── TooManyQuarantined         1  more items than are borne had to be left out: stopped
     ├── TimeBoxReached            75  stopped in time, call again
+    │   └── ApprovalWanted        75  stopped before a step that somebody must approve
     ├── AwsError                   1  AWS said no, or could not be reached
     │   ├── NotFound               1  a named resource does not exist
     │   └── Unreachable            1  the endpoint does not answer          (retry later)
+    ├── ExportDamaged              1  an export's files are not what its manifest says
+    ├── CiError                    1  CircleCI, GitHub or a deploy command said no, or did not end in time
+    │   └── CiUnreachable          1  it does not answer                    (retry later)
     ├── MaskingError               1  an item could not be masked: it is never passed on
     ├── JournalError               1  the journal cannot be read or is not this run's
     ├── RunConflict                3  the table, or the run, belongs to another run
+    ├── LeaseLost                  1  the environment may belong to another run by now: stopped   (resume later)
     └── SandboxError               1  the sandbox did not start
 
 The module imports nothing, so that every layer may raise these and `--help` stays fast. A message says what
@@ -78,10 +84,24 @@ class Incomplete(DownstageError):
     exit_code = 6
 
 
+class TooManyQuarantined(DownstageError):
+    """More items were quarantined than the configuration bears; the run can be resumed with a higher limit."""
+
+
 class TimeBoxReached(DownstageError):
     """The time-box ended; the same call goes on where this one stopped."""
 
     exit_code = 75
+    retryable = True
+
+
+class ApprovalWanted(TimeBoxReached):
+    """Somebody must approve the next step; the run waits, and goes on when it is resumed after that."""
+
+
+class LeaseLost(DownstageError):
+    """The lease of the environment could not be renewed in time: nothing more is written; the run can be resumed."""
+
     retryable = True
 
 
@@ -102,6 +122,27 @@ class NotFound(AwsError):
 
 class Unreachable(AwsError):
     """The endpoint does not answer."""
+
+    retryable = True
+
+
+class ExportDamaged(DownstageError):
+    """A file of an export is missing, cut off or not the one that its manifest lists; none of it counts as copied."""
+
+
+class CiError(DownstageError):
+    """CircleCI, GitHub or a deploy command refused, failed, or did not end. `status` is the HTTP status, or 0."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message, status)
+        self.status = status
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class CiUnreachable(CiError):
+    """The CI does not answer, or broke off: what was asked of it may or may not have been done."""
 
     retryable = True
 

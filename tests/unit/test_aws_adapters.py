@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -19,7 +20,7 @@ from downstage.domain.environment import Environment
 from downstage.domain.plan import ItemFlag, ParameterFlag, Streams
 from downstage.domain.refs import SourceBucket, TargetBucket, TargetTable
 from downstage.errors import AwsError, NotFound
-from downstage.ports import Consumer, ObjectDetails, ObjectFacts
+from downstage.ports import BucketFacts, Consumer, ObjectDetails, ObjectFacts
 
 ENVIRONMENT = Environment("test", "222222222222", "us-east-1")
 STREAM = "arn:aws:dynamodb:us-east-1:222222222222:table/app-test/stream/1"
@@ -233,21 +234,53 @@ def test_a_parameter_that_is_not_there_reads_as_none() -> None:
 # -- buckets
 
 
-def test_every_s3_call_names_the_owner_and_a_copy_the_object_that_was_listed() -> None:
+def test_every_look_at_a_bucket_names_its_owner() -> None:
     when = datetime(2027, 1, 15, tzinfo=UTC)
     content = {"Key": "k", "ETag": '"e"', "Size": 3, "LastModified": when}
-    client = Client(("list_objects_v2", [{"Contents": [content]}, {}]), ("copy_object", {}), ("delete_objects", {}))
+    client = Client(
+        ("list_objects_v2", [{"Contents": [content]}, {}]),
+        ("get_object", {"Body": Body(b"abc")}),
+        ("head_object", {"ServerSideEncryption": "aws:kms"}),
+        ("get_bucket_versioning", {"Status": "Enabled"}),
+        ("get_bucket_lifecycle_configuration", {"Rules": [{"Status": "Enabled", "NoncurrentVersionExpiration": {}}]}),
+    )
     buckets = Buckets(session(client))
     source, target = SourceBucket("1", "from"), TargetBucket("2", "to")
-    (found,) = buckets.list(source, "j")
+    (found,) = buckets.list(source, "j", "pre/")
     assert found == ObjectFacts("k", '"e"', 3, when.timestamp())
-    buckets.copy(source, target, found)
-    buckets.delete(target, ["k"])
-    listed, copied, deleted = (arguments for _, arguments in client.calls)
-    assert (listed["ExpectedBucketOwner"], listed["StartAfter"]) == ("1", "j")
-    assert (copied["ExpectedBucketOwner"], copied["ExpectedSourceBucketOwner"]) == ("2", "1")
-    assert copied["CopySourceIfMatch"] == '"e"'
-    assert deleted["ExpectedBucketOwner"] == "2"
+    assert buckets.content(source, found, 2) == hashlib.sha256(b"abc").digest()
+    assert buckets.encrypted(target, "k")
+    assert buckets.facts(target) == BucketFacts(versioned=True, expires_versions=True)
+    listed, read, *asked = (arguments for _, arguments in client.calls)
+    assert (listed["ExpectedBucketOwner"], listed["StartAfter"], listed["Prefix"]) == ("1", "j", "pre/")
+    assert (read["ExpectedBucketOwner"], read["IfMatch"], read["Range"]) == ("1", '"e"', "bytes=0-1")
+    assert [arguments["ExpectedBucketOwner"] for arguments in asked] == ["2", "2", "2"]
+
+
+class Body:
+    """A body as botocore gives it."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def iter_chunks(self, size: int) -> Iterator[bytes]:
+        yield self._content
+
+
+@pytest.mark.parametrize("code", ["404", "PreconditionFailed"])
+def test_the_content_of_another_object_than_the_listed_one_is_not_compared(code: str) -> None:
+    gone = ClientError({"Error": {"Code": code, "Message": "x"}}, "GetObject")
+    buckets = Buckets(session(Client(("get_object", gone))))
+    assert buckets.content(SourceBucket("1", "from"), ObjectFacts("k", '"e"', 3, 0.0), 9) is None
+
+
+def test_settings_that_may_not_be_asked_for_are_unknown_and_stop_nothing() -> None:
+    denied = ClientError({"Error": {"Code": "AccessDenied", "Message": "x"}}, "GetBucketVersioning")
+    none = ClientError({"Error": {"Code": "NoSuchLifecycleConfiguration", "Message": "x"}}, "GetLifecycle")
+    target = TargetBucket("2", "to")
+    assert Buckets(session(Client(("get_bucket_versioning", denied)))).facts(target) == BucketFacts(None, None)
+    client = Client(("get_bucket_versioning", {"Status": "Enabled"}), ("get_bucket_lifecycle_configuration", none))
+    assert Buckets(session(client)).facts(target) == BucketFacts(versioned=True, expires_versions=False)
 
 
 def test_details_are_metadata_free_text_headers_and_tags() -> None:
@@ -271,11 +304,3 @@ def test_details_that_are_denied_are_an_error_without_the_key() -> None:
     with pytest.raises(AwsError, match="read metadata and tags of an object of bucket to") as caught:
         buckets.details(TargetBucket("2", "to"), "mail/grace@court.example.org")
     assert "grace" not in str(caught.value)
-
-
-def test_a_key_that_was_not_deleted_is_an_error_without_the_key() -> None:
-    errors = [{"Key": "mail/ada@court.example.org", "Code": "AccessDenied", "Message": "no"}]
-    buckets = Buckets(session(Client(("delete_objects", {"Errors": errors}))))
-    with pytest.raises(AwsError, match="1 objects of bucket to were not deleted: S3 answered AccessDenied") as caught:
-        buckets.delete(TargetBucket("2", "to"), ["mail/ada@court.example.org"])
-    assert "ada" not in str(caught.value)

@@ -11,6 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 from downstage.cli import steps
+from downstage.errors import UsageError
 from downstage.ports import EventSink
 
 
@@ -44,7 +45,18 @@ def invoke(*arguments: str) -> Any:
 
 def test_verify_proves_the_newest_copy(asked: Asked) -> None:
     assert invoke("test").exit_code == 0
-    assert asked.started == [("test", "verify", ("verify-tables", "verify-buckets"))]
+    assert asked.started == [("test", "verify", ("verify-tables", "verify-buckets", "discard-export"))]
+
+
+def test_repair_mends_the_tables_before_the_proof(asked: Asked) -> None:
+    assert invoke("test", "--repair").exit_code == 0
+    assert asked.started == [("test", "repair", ("repair-tables", "verify-tables", "verify-buckets", "discard-export"))]
+
+
+def test_to_look_and_to_write_at_once_is_refused(asked: Asked) -> None:
+    answer = invoke("test", "--repair", "--leaks")
+    assert isinstance(answer.exception, UsageError)
+    assert not asked.started
 
 
 def test_leaks_is_the_leak_scan_alone_and_needs_no_copy(asked: Asked) -> None:

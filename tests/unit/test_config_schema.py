@@ -45,7 +45,7 @@ def expect(text: str) -> str:
     [
         (changed("buckets:", "bukets:"), f"26:7: unknown key 'bukets' in {REFRESH}; did you mean 'buckets'?"),
         (changed("state:", "stat:"), "2:1: unknown key 'stat' at the top level; did you mean 'state'?"),
-        (changed("deploy:", "schedule: {day: 1}\n      deploy:"), f"23:7: unknown key 'schedule' in {REFRESH}; known"),
+        (changed("deploy:", "before: {day: 1}\n      deploy:"), f"23:7: unknown key 'before' in {REFRESH}; known"),
         (changed("workers: 2", "glue: {job: x}"), "34:26: unknown key 'glue' in engine; known keys: default, workers"),
         (
             changed("{clone: {}}", "{clone: {x: 1}}"),
@@ -159,7 +159,10 @@ def expect(text: str) -> str:
             changed("to: efcms-test-alpha}", "to: 'arn:aws:dynamodb:us-east-1:111111111111:table/app'}"),
             f"{REFRESH}.tables[0].to must be a table's name, not its ARN",
         ),
-        (changed("{clone: {}}", "{clone: {}, github: {}}"), f"23:7: {REFRESH}.deploy must hold exactly one of"),
+        (
+            changed("{clone: {}}", "{clone: {}, command: {run: [make]}}"),
+            f"23:7: {REFRESH}.deploy must hold exactly one of",
+        ),
         (
             changed("efcms-prod-alpha, to: efcms-test-alpha}", "efcms-prod-alpha, to: aaa}, {from: bbb, to: aaa}"),
             f"{REFRESH}.tables[1].to is a target table of 'test' already; each is loaded once",

@@ -221,4 +221,4 @@ def test_long_addresses_are_not_remembered() -> None:
     for _ in range(2):
         masker.text("a" * 1000 + "@x.example")
         masker.text("b@x.example")
-    assert [text[0] for text in seen] == ["a", "b", "a"]
+    assert [text[0] for text in seen if len(text) > 320] == ["a", "a"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from downstage.app.parity import shown
+from downstage.app.twins import shown
 from downstage.domain.refs import TargetTable
 from downstage.domain.table_schema import (
     ACCEPTABLE,

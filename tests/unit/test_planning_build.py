@@ -105,9 +105,10 @@ def test_streams_are_looked_for_in_the_targets_region(tmp_path: Path) -> None:
 
 def test_rates_are_whole_or_automatic_and_shared_by_the_workers(tmp_path: Path) -> None:
     assert plan_of(tmp_path).rates == Rates()
-    plan = plan_of(tmp_path, changed("      from: prod\n", "      from: prod\n      rates: {read: 500, write: auto}\n"))
-    assert plan.rates == Rates(500.0, None)
-    assert plan.rates.shared(4) == Rates(125.0, None)
+    rates = "      rates: {read: 500, write: auto, verify: 80}\n"
+    plan = plan_of(tmp_path, changed("      from: prod\n", f"      from: prod\n{rates}"))
+    assert plan.rates == Rates(500.0, None, 80.0)
+    assert plan.rates.shared(4) == Rates(125.0, None, 20.0)
 
 
 @pytest.mark.parametrize("rate", ["0", "-5", "fast", "1.5", "true", "[1]"])
@@ -172,15 +173,6 @@ def test_environments_that_cannot_be_refreshed(tmp_path: Path, name: str, messag
         build_plan(loaded.config, name, base=loaded.base)
     assert str(caught.value) == message
     assert caught.value.exit_code == 2
-
-
-@pytest.mark.parametrize("kind", ["circleci", "github", "command"])
-def test_deployers_of_later_versions(tmp_path: Path, kind: str) -> None:
-    text = changed("{clone: {}}", f"{{{kind}: {{project: acme/app}}}}")
-    with pytest.raises(ConfigError) as caught:
-        plan_of(tmp_path, text)
-    assert str(caught.value) == f"deploy: {kind} is not available in this version; use clone, or --skip deploy"
-    assert plan_of(tmp_path, text, skip=("deploy",)).deploy == Deploy(kind, {"project": "acme/app"})
 
 
 def test_environments(tmp_path: Path) -> None:

@@ -1,21 +1,26 @@
-"""One refresh an environment and state directory: the lock, and that looking at it disturbs nobody."""
+"""Whose turn it is on one machine: the lock, that looking at it disturbs nobody, and that a run which can be resumed
+keeps its environment."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from downstage.app.runs import Project, _refuse_outdated
+from downstage.app.carrying import given_up
+from downstage.app.runs import Project, _kept, _outlived, _refuse_outdated
 from downstage.errors import RunConflict, UsageError
-from downstage.ports import RunRecord
+from downstage.journals.memory import MemoryJournal
+from downstage.ports import RunRecord, StepRecord
 
 CONFIG = """
 version: 1
 state: state
+journal: sqlite
 environments:
   prod: {account: "111111111111", region: us-east-1, protected: true}
   test: {account: "222222222222", region: us-east-1, refresh: {from: prod}}
@@ -30,11 +35,26 @@ def project(tmp_path: Path) -> Project:
     return Project.open(path)
 
 
+def run(name: str, kind: str = "refresh", environment: str = "test", state: str = "failed") -> RunRecord:
+    return RunRecord(name, environment, kind, state, 1, f"2027-01-15T08:00:{name[-1]}", "", {})
+
+
+def journal_of(*runs: RunRecord, begun: tuple[str, ...] = ()) -> MemoryJournal:
+    """A journal of runs; those of `begun` have wiped."""
+    journal = MemoryJournal()
+    for one in runs:
+        journal.create_run(one)
+        journal.save_step(one.run_id, 1, StepRecord("preflight", "done", 1.0, ""))
+        if one.run_id in begun:
+            journal.save_step(one.run_id, 1, StepRecord("wipe", "running", 1.0, ""))
+    return journal
+
+
 def test_the_second_run_is_refused_and_the_first_is_named(project: Project) -> None:
     with (
         project.exclusive("test"),
         pytest.raises(RunConflict, match=f"process {os.getpid()}"),
-        project.exclusive("test"),
+        project.exclusive("test", patience=0.0),
     ):
         pass
     with project.exclusive("test"):
@@ -48,14 +68,14 @@ def test_environments_do_not_wait_for_each_other(project: Project) -> None:
 
 def test_looking_makes_nothing_and_changes_nothing(project: Project) -> None:
     assert project.runs() == []
-    assert not project._held("test")
+    assert project.lock("test").holder() is None
     with pytest.raises(UsageError, match="no refresh here yet"):
         project.find(None)
     assert not project.state.exists()
     with project.exclusive("test"):
-        assert project._held("test")
+        assert project.lock("test").holder() == os.getpid()
         assert (project.state / "test.lock").read_text() == str(os.getpid())
-    assert not project._held("test")
+    assert project.lock("test").holder() is None
 
 
 def test_who_only_looks_does_not_pass_for_another_run(project: Project) -> None:
@@ -65,7 +85,7 @@ def test_who_only_looks_does_not_pass_for_another_run(project: Project) -> None:
         letting_go = threading.Timer(0.2, fcntl.flock, (looking, fcntl.LOCK_UN))
         letting_go.start()
         with project.exclusive("test"):
-            assert project._held("test")
+            assert project.lock("test").holder() == os.getpid()
         letting_go.join()
 
 
@@ -75,11 +95,60 @@ def test_a_state_directory_that_cannot_be_made(project: Project) -> None:
         pass
 
 
-def test_a_run_is_not_resumed_over_what_a_newer_one_has_made() -> None:
-    def run(name: str, kind: str, environment: str = "test") -> RunRecord:
-        return RunRecord(name, environment, kind, "failed", 1, "2027-01-15T08:00:00Z", "", {})
+def test_a_place_has_one_name_and_another_has_another(project: Project) -> None:
+    names = []
+    for environment in ("test", "test", "staging"):
+        with project.lock(environment).held() as place:
+            names.append(place)
+    assert names[0] == names[1] != names[2]
 
-    old = run("old", "refresh")
-    _refuse_outdated(old, [old, run("seen", "verify"), run("other", "refresh", "staging")])
-    with pytest.raises(RunConflict, match="new has changed test since"):
-        _refuse_outdated(old, [run("older", "refresh"), old, run("new", "wipe")])
+
+def test_a_run_is_not_resumed_over_what_a_newer_one_has_made() -> None:
+    others = (run("a0", "verify"), run("b9", environment="staging"))
+    old, newer = run("old1"), run("new2", "wipe")
+    _refuse_outdated(journal_of(old, *others, begun=("b9", "a0")), old)
+    _refuse_outdated(journal_of(old, newer), old)  # it has only looked
+    with pytest.raises(RunConflict, match="new2 has changed test since"):
+        _refuse_outdated(journal_of(old, newer, begun=("new2",)), old)
+    _refuse_outdated(journal_of(old, newer, begun=("old1", "new2")), newer)
+
+
+@pytest.mark.parametrize("state", ["queued", "running", "interrupted", "parked", "waiting"])
+def test_a_run_that_can_be_resumed_keeps_its_environment(project: Project, state: str) -> None:
+    journal = project.journal("test")
+    journal.create_run(run("old1", state=state))
+    assert [one.run_id for one in _kept(journal, "test")] == ["old1"]
+    with pytest.raises(RunConflict, match=r"belongs to run old1.*downstage cancel old1.*--take-over"):
+        project._make_room(journal, "test", "refresh", take_over=False)
+    project._make_room(journal, "test", "verify", take_over=False)
+    project._make_room(journal, "staging", "refresh", take_over=False)
+    project._make_room(journal, "test", "refresh", take_over=True)
+    given = journal.run("old1")
+    assert given is not None
+    assert (given.state, given.epoch) == ("superseded", 2)  # whatever is alive of it writes nothing more
+
+
+@pytest.mark.parametrize("state", ["failed", "finished", "cancelled", "superseded"])
+def test_a_run_that_has_ended_keeps_nothing(state: str) -> None:
+    assert _kept(journal_of(run("old1", state=state)), "test") == []
+
+
+def test_what_a_finished_run_has_outlived_ends_for_good() -> None:
+    finished = run("new3", state="finished")
+    journal = journal_of(run("old1"), run("old2", state="cancelled"), run("b0", environment="staging"), finished)
+    outlived = _outlived(journal, finished)
+    assert [one.run_id for one in outlived] == ["old1"]
+    given_up(journal, outlived, "now")
+    assert [one.state for one in journal.runs()] == ["failed", "superseded", "cancelled", "finished"]
+
+
+def test_a_run_in_the_other_journal_is_named_not_lost(tmp_path: Path) -> None:
+    path = tmp_path / "downstage.yaml"
+    path.write_text(CONFIG)
+    Project.open(path).journal("test").create_run(replace(run("old1"), state="parked"))
+    path.write_text(CONFIG.replace("journal: sqlite", "control_table: downstage-control"))
+    assert Project(Project.open(path).config, {"CI": "true"}).kind == "dynamodb"
+    assert Project(Project.open(path).config, {}).kind == "sqlite"
+    assert Project(Project.open(path).config, {"CI": "0"}).kind == "sqlite"
+    with pytest.raises(UsageError, match="DOWNSTAGE__JOURNAL=dynamodb"):
+        Project(Project.open(path).config, {}).find("never")

@@ -11,7 +11,7 @@ import pytest
 
 from downstage.domain.events import Note, Progress, StepFinished, StepStarted
 from downstage.domain.outcome import Result, StepState
-from downstage.domain.plan import BucketPair, EnginePlan, Flag, ItemFlag, RefreshPlan, Wipe
+from downstage.domain.plan import BucketPair, EnginePlan, Flag, ItemFlag, MaxDelete, RefreshPlan, Wipe
 from downstage.domain.refs import SourceBucket, TargetBucket, TargetTable
 from downstage.domain.table_schema import ParityTerms
 from downstage.errors import (
@@ -44,6 +44,7 @@ from downstage.testing.world import (
     TARGET,
     TEST,
     World,
+    bucket_pair,
     case,
     plan_of,
     some_items,
@@ -111,7 +112,8 @@ def test_events_tell_the_steps_and_true_progress() -> None:
     progress = [event for event in world.events.events if isinstance(event, Progress)]
     assert [(e.done, e.total, e.estimated) for e in progress if e.step == "copy"][-1] == (9, 9, True)
     assert [(e.done, e.total, e.estimated) for e in progress if e.step == "verify"][-1] == (8, 8, False)
-    assert not [event for event in world.events.events if isinstance(event, Note)]
+    (note,) = [event.text for event in world.events.events if isinstance(event, Note)]
+    assert note == "bucket documents-prod → documents-test: 3 to copy (0.0 MB), 0 unchanged, 1 to delete"
 
 
 def test_the_journal_holds_no_item_data() -> None:
@@ -340,12 +342,21 @@ def test_a_target_that_is_not_ready_is_refused() -> None:
         world.refresh()
 
 
-def test_keys_with_addresses_in_the_source_bucket_stop_the_sync_before_the_first_copy() -> None:
+def test_keys_with_addresses_in_the_source_bucket_stop_the_run_before_the_wipe() -> None:
     world = World()
     world.store.put(DOCUMENTS, "mail/ada@court.example.org.eml", b"x")
     with pytest.raises(GuardRefused, match="1 object keys of bucket documents-prod"):
         world.refresh()
-    assert f"copy to {COPIES}" not in world.writes
+    assert world.writes == []
+
+
+def test_too_many_deletes_stop_the_run_before_the_wipe_unless_they_are_allowed() -> None:
+    world = World(plan=plan_of(buckets=(bucket_pair(max_delete=MaxDelete()),)))
+    with pytest.raises(GuardRefused, match="deleting 1 of 2 objects of bucket 'documents-test'"):
+        world.refresh()
+    assert world.writes == []
+    world.refresh(world.begin("run-2", yes=True))
+    assert world.outcome("run-2").buckets[0].deleted == 1
 
 
 # -- flags, wipe, deploy, consumers
@@ -484,7 +495,7 @@ def test_the_failed_step_of_two_does_not_stop_the_other() -> None:
     world = World()
     world.store.put(DOCUMENTS, "mail/ada@court.example.org.eml", b"x")
     with pytest.raises(GuardRefused):
-        world.refresh()
+        world.refresh(chosen=STEPS[1:])
     assert (state(world, "copy"), state(world, "sync")) == (StepState.DONE, StepState.FAILED)
 
 

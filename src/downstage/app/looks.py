@@ -8,10 +8,13 @@ from itertools import islice
 
 from downstage.app.runs import Project
 from downstage.app.wiring import Sides, deployer_for, masking_check
+from downstage.aws.exports import ExportControl, ExportObjects
 from downstage.aws.opensearch import DomainControl
 from downstage.aws.s3 import Buckets
 from downstage.aws.streams import MappingControl
 from downstage.aws.tables import TableControl
+from downstage.domain.export import ExportPlan, export_id
+from downstage.domain.table_schema import Units
 from downstage.errors import DownstageError, NotFound
 from downstage.planning import guards
 from downstage.planning.preflight import find_problems
@@ -19,6 +22,9 @@ from downstage.ports import Consumer, TableFacts
 from downstage.workflow.refresh import STEPS
 
 _COUNTED = 10_000
+
+EXPORT_DOLLARS = 0.10
+"""What AWS asks for exporting a GB of a table (list price of us-east-1; other regions ask up to half as much again)."""
 
 _NO_DEPLOY = tuple(name for name in STEPS if name != "deploy")
 """For looks to which it does not matter that a deployer is planned which this version lacks."""
@@ -41,12 +47,14 @@ def problems(project: Project, environment: str) -> list[DownstageError]:
             target_identity=sides.target,
             source_tables=TableControl(sides.source),
             target_tables=TableControl(sides.target),
-            store=Buckets(sides.target),
+            store=Buckets(sides.target, sides.plan.source.region),
             source_domains=DomainControl(sides.source),
             target_domains=DomainControl(sides.target),
             consumers=MappingControl(sides.target, sides.plan.streams) if sides.plan.streams else None,
             check_masking=_masking_check(sides, readable=not found),
             deployer=deployer_for(sides),
+            exports=ExportControl(sides.source),
+            export_files=ExportObjects(sides.source),
         )
     )
     return found
@@ -68,7 +76,7 @@ def preview(project: Project, environment: str) -> dict[str, list[str]]:
         "flags to set": [flag.label for flag in plan.flags],
         "tables to delete": _doomed_tables(sides),
         "search domains to delete": _doomed_domains(sides),
-        "deploy": [plan.deploy.kind] if plan.deploy else [],
+        "deploy": [plan.deploy.label] if plan.deploy else [],
         "consumers to switch off and on": [f"{c.function} of {c.table}" for c, _ in consumers(project, environment)],
         "tables to copy": _tables(sides),
         "buckets to sync": _buckets(sides),
@@ -114,15 +122,43 @@ def _tables(sides: Sides) -> list[str]:
     lines = []
     for pair in sides.plan.tables:
         facts = TableControl(sides.source).facts(pair.source.name)
-        size = f"about {facts.items:,} items, {facts.size / 1e6:,.1f} MB"
+        size = f"about {facts.items:,} items, {facts.size / 1e6:,.1f} MB{read_from(pair.export, facts.size)}"
+        size += warmed(pair.terms.warm) + f"; at most {sides.plan.max_quarantine.of(facts.items):,} may be left out"
         lines.append(f"{pair.source.name} → {pair.target.name} ({size})")
     return lines
+
+
+def warmed(warm: Units | None) -> str:
+    """What a target table is warmed to when it is made: it is charged for."""
+    if warm is None:
+        return ""
+    units = [f"{units:,} {way}" for units, way in ((warm.read, "reads"), (warm.write, "writes")) if units is not None]
+    return f"; made warm for {' and '.join(units)} a second" if units else ""
+
+
+def read_from(export: ExportPlan | None, size: int) -> str:
+    """Where a table is read from, if not alive, what that costs, and what becomes of it."""
+    if export is None:
+        return ""
+    after = "kept afterwards" if export.keep else "deleted once verified"
+    if export.arn is not None:
+        return f"; read from export {export_id(export.arn)} in s3://{export.bucket.name}, {after}"
+    place = "/".join(filter(None, (export.bucket.name, export.prefix)))
+    cost = f"${size / 2**30 * EXPORT_DOLLARS:,.2f} at ${EXPORT_DOLLARS:.2f} a GB"
+    return f"; read from an export to s3://{place}, about {cost}, {after}"
 
 
 def _buckets(sides: Sides) -> list[str]:
     lines = []
     for pair in sides.plan.buckets:
-        objects = len(list(islice(Buckets(sides.target).list(pair.source, None), _COUNTED)))
+        objects = len(
+            list(
+                islice(
+                    Buckets(sides.target, sides.plan.source.region).list(pair.source, None, pair.options.source_prefix),
+                    _COUNTED,
+                )
+            )
+        )
         size = f"{objects:,} objects" if objects < _COUNTED else f"{_COUNTED:,} objects or more"
         extra = ", what only the target has is deleted" if pair.delete else ""
         lines.append(f"{pair.source.name} → {pair.target.name} ({size}{extra})")

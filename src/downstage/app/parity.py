@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
-from typing import Any
 
+from downstage.app import twins
 from downstage.app.runs import Project
 from downstage.app.setting import NO_DEPLOY
+from downstage.app.twins import pairs_of
 from downstage.app.wiring import Sides
 from downstage.aws.table_clone import Comparison, TableCloner
 from downstage.config.checks import nearest
-from downstage.console.redaction import redact
 from downstage.domain.environment import Environment
 from downstage.domain.plan import RefreshPlan, TablePair
-from downstage.domain.table_schema import Difference
 from downstage.errors import UsageError
 from downstage.planning import guards
 
@@ -28,8 +26,7 @@ def compare(project: Project, environment: str, tables: Sequence[str] = ()) -> l
 
 def compared(sides: Sides, pairs: Iterable[TablePair] | None = None) -> list[Comparison]:
     """The pairs (all of the plan, if none are given) compared: also the check after a run. Touches nothing."""
-    cloner = TableCloner(sides.source, sides.target, guard=_refuse)
-    return [cloner.compare(pair) for pair in (_pairs(sides.plan) if pairs is None else pairs)]
+    return twins.compared(sides.source, sides.target, pairs_of(sides.plan) if pairs is None else pairs)
 
 
 def clone(
@@ -79,47 +76,8 @@ def guard_of(sides: Sides, environments: tuple[Environment, ...]) -> Callable[[]
     return guard
 
 
-def shown(difference: Difference) -> Difference:
-    """The difference without addresses: a tag, a policy or a name may hold one."""
-    return replace(
-        difference,
-        place=redact(difference.place),
-        source=redact(difference.source),
-        target=redact(difference.target),
-        note=redact(difference.note),
-    )
-
-
-def record(found: Comparison) -> dict[str, Any]:
-    """One pair as JSON: for machines, and for a run's report."""
-    return {
-        "source": found.pair.source.name,
-        "target": found.pair.target.name,
-        "exists": found.target is not None,
-        "same": not found.demanded,
-        "differences": [
-            {
-                "fact": one.fact,
-                "place": one.place,
-                "source": one.source,
-                "target": one.target,
-                "verdict": one.verdict,
-                "remedy": one.remedy,
-                "note": one.note,
-            }
-            for one in map(shown, found.differences)
-        ],
-    }
-
-
-def _pairs(plan: RefreshPlan) -> list[TablePair]:
-    """The plan's pairs, with the consumers that the plan knows as the target's own."""
-    own = () if plan.streams is None else plan.streams.functions
-    return [replace(pair, terms=replace(pair.terms, own_consumers=own)) for pair in plan.tables]
-
-
 def _chosen(plan: RefreshPlan, names: Sequence[str]) -> list[TablePair]:
-    pairs = _pairs(plan)
+    pairs = pairs_of(plan)
     known = {name: pair for pair in pairs for name in (pair.source.name, pair.target.name)}
     for name in names:
         if name not in known:
@@ -128,7 +86,3 @@ def _chosen(plan: RefreshPlan, names: Sequence[str]) -> list[TablePair]:
             raise UsageError(f"there is no table '{name}' under 'tables' of '{plan.target.name}': {hint}")
     wanted = {known[name].target.name for name in names}
     return [pair for pair in pairs if not names or pair.target.name in wanted]
-
-
-def _refuse() -> None:
-    raise AssertionError("a comparison writes nothing")

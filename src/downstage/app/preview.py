@@ -12,10 +12,11 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from downstage.app.clock import SystemClock
 from downstage.app.runs import Project
 from downstage.app.sampling import look_at
 from downstage.app.setting import NO_DEPLOY
-from downstage.app.wiring import Sides, SystemClock
+from downstage.app.wiring import Sides
 from downstage.aws.session import calling
 from downstage.aws.tables import TableControl
 from downstage.domain.refs import SourceTable

@@ -1,78 +1,71 @@
-"""The life of a run: begun, carried through, resumed, reported. This is the library's API, and what the CLI calls.
+"""The life of a run: begun, carried through, resumed, given up. This is the library's API, and what the CLI calls.
 
-One refresh an environment and state directory: a lock file is held while a run goes on, and the kernel lets go of it
-however the process ends. A run that was cut off is `running` in the journal with nobody behind it; `resume` raises
-its epoch, so that whatever may still be alive of it can write nothing more.
+One run at a time changes an environment (`turns`). A run that was cut off is `running` in the journal with nobody
+behind it; `resume` raises its epoch, so that whatever may still be alive of it can write nothing more. A run that can
+be resumed keeps its environment: another one that would change it is refused until it is cancelled, or taken from it.
 """
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import os
 import secrets
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from downstage.app.wiring import Sides, masking_outcome, parts_for
+from downstage.app import carrying
+from downstage.app.carrying import Finished
+from downstage.app.clock import SystemClock
+from downstage.app.places import (
+    ControlPlace,
+    JournalPlace,
+    SqlitePlace,
+    control_table,
+    kind_of,
+    lease_table,
+    open_journal,
+)
+from downstage.app.turns import LockFile, Turn, who
+from downstage.app.wiring import RunPlaces, Sides, masking_outcome
+from downstage.aws.lease import EnvironmentLease
 from downstage.config.checks import nearest
 from downstage.config.load import LoadedConfig, load
 from downstage.domain.environment import Environment
-from downstage.domain.events import RunFinished, RunStarted
-from downstage.domain.outcome import RefreshOutcome
-from downstage.domain.plan import Rates, RefreshPlan
-from downstage.durable.inline import InlineDurable
-from downstage.errors import DownstageError, JournalError, RunConflict, UsageError
-from downstage.journals.sqlite import SqliteJournal
+from downstage.domain.events import Note
+from downstage.domain.outcome import RefreshOutcome, StepState
+from downstage.domain.plan import RefreshPlan
+from downstage.errors import JournalError, RunConflict, UsageError
 from downstage.masking.compile import fingerprint
-from downstage.planning.build import build_plan, environments_of
-from downstage.ports import EventSink, RunRecord
-from downstage.report.as_json import render_json
-from downstage.report.html import render_html
-from downstage.report.markdown import render_markdown
+from downstage.planning.build import build_plan, environment_of, environments_of
+from downstage.planning.essence import essence
+from downstage.ports import EventSink, Holder, Journal, RunRecord
 from downstage.workflow.outcome import outcome_of
-from downstage.workflow.parts import Parts
-from downstage.workflow.refresh import STEPS, run_steps
+from downstage.workflow.refresh import STEPS, forget_from
 
-REPORTS = "reports"
+__all__ = ["ENDED", "Finished", "Project", "choose_steps"]
 
-_LOCK_SECONDS = 1.0
-"""Whoever looks at a run holds its lock for an instant: that must not pass for another run."""
+ENDED = ("finished", "cancelled", "superseded")
+"""States of a run that has ended for good."""
 
+KEEPING = ("queued", "running", "interrupted", "parked", "waiting")
+"""States in which a refresh keeps its environment, though no process may be behind it."""
 
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A run that has ended: what it achieved, where its report is, and the error that ended it, if one did."""
+CHANGING = ("refresh", "wipe", "deploy", "copy", "sync", "flags", "streams", "repair")
+"""Kinds of runs that write to the target, and so need their turn on every machine."""
 
-    kind: str
-    outcome: RefreshOutcome
-    report: Path
-    error: DownstageError | None
-
-    @property
-    def exit_code(self) -> int:
-        """The process's exit code. A single step claims no proof: only what it left out or found counts."""
-        if self.error is not None:
-            return self.error.exit_code
-        outcome = self.outcome
-        if self.kind == "refresh" or outcome.exit_code in (4, 5):
-            return outcome.exit_code
-        left_out = any(table.quarantined for table in outcome.tables) or any(b.skipped for b in outcome.buckets)
-        return 6 if left_out else 0
+_LOADING = ("refresh", "wipe", "deploy", "copy", "sync")
+_LOOKS_ONLY = ("preflight", "export", "verify-tables", "verify-buckets", "parity", "index", "verify-index", "scan")
+_SPREAD = ("spark", "glue")
 
 
 def choose_steps(only: Sequence[str], skip: Sequence[str]) -> tuple[str, ...]:
     """The steps of a refresh that are asked for. Raises UsageError for a name that is no step."""
     for name in (*only, *skip):
-        if name not in STEPS:
-            close = nearest(name, STEPS)
-            hint = f"did you mean '{close}'? " if close else ""
-            raise UsageError(f"there is no step '{name}': {hint}the steps are {', '.join(STEPS)}")
+        check_step(name)
     if only and skip:
         raise UsageError("name steps with --only or with --skip, not with both")
     chosen = tuple(name for name in STEPS if (name in only if only else name not in skip))
@@ -81,12 +74,21 @@ def choose_steps(only: Sequence[str], skip: Sequence[str]) -> tuple[str, ...]:
     return chosen
 
 
-class Project:
-    """A configuration and the state directory that belongs to it."""
+def check_step(name: str) -> None:
+    """Raises UsageError for a name that is no step."""
+    if name not in STEPS:
+        close = nearest(name, STEPS)
+        hint = f"did you mean '{close}'? " if close else ""
+        raise UsageError(f"there is no step '{name}': {hint}the steps are {', '.join(STEPS)}")
 
-    def __init__(self, config: LoadedConfig) -> None:
+
+class Project:
+    """A configuration and the journals and state directory that belong to it."""
+
+    def __init__(self, config: LoadedConfig, environ: Mapping[str, str] | None = None) -> None:
         self.config = config
         self.state = config.state
+        self.kind = kind_of(config.config, os.environ if environ is None else environ)
         self.journal_path = self.state / "journal.sqlite"
 
     @classmethod
@@ -94,9 +96,18 @@ class Project:
         """Reads the configuration. Raises ConfigError."""
         return cls(load(path, environ=os.environ, overrides=overrides or {}))
 
-    def journal(self) -> SqliteJournal:
-        """The journal; made if it is not there."""
-        return SqliteJournal(self.journal_path)
+    # -- what there is
+
+    def place(self, environment: str) -> JournalPlace:
+        """Where the journal of an environment's runs lies."""
+        if self.kind == "sqlite":
+            return SqlitePlace(self.journal_path)
+        table = lease_table(self.config.config, self.kind) or ""
+        return ControlPlace(environment_of(self.config.config, environment, base=self.config.base), table)
+
+    def journal(self, environment: str) -> Journal:
+        """The journal of an environment's runs; made if it is not there."""
+        return open_journal(self.place(environment))
 
     def plan(self, environment: str, steps: Collection[str] = STEPS) -> RefreshPlan:
         """What a refresh of `environment` is to do, if `steps` are run. Raises ConfigError."""
@@ -108,45 +119,6 @@ class Project:
         """All environments of the configuration."""
         return environments_of(self.config.config, base=self.config.base)
 
-    def start(self, environment: str, kind: str, steps: Sequence[str], events: EventSink) -> Finished:
-        """Runs `steps` as a new run. `kind` is `refresh`, or the name of the one command it is."""
-        sides = Sides.of(self.plan(environment, steps))
-        settings = self._settings(sides)
-        with self.exclusive(environment):
-            journal = self.journal()
-            settings |= self._earlier(journal, environment, kind)
-            now = datetime.now(UTC)
-            record = RunRecord(
-                run_id=f"{environment}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
-                environment=environment,
-                kind=kind,
-                state="running",
-                epoch=1,
-                started=now.isoformat(timespec="seconds").replace("+00:00", "Z"),
-                ended="",
-                settings=settings | {"steps": list(steps)},
-            )
-            journal.create_run(record)
-            return self._carry(sides, journal, record, events, resumed=False)
-
-    def resume(self, run_id: str, events: EventSink) -> Finished:
-        """Goes on with a run that was cut off or failed. Raises RunConflict if the configuration is another now."""
-        record = self.find(run_id)
-        if record.state == "finished":
-            raise UsageError(f"run {run_id} has ended: there is nothing to resume; see 'downstage report {run_id}'")
-        sides = Sides.of(self.plan(record.environment, record.settings["steps"]))
-        now = self._settings(sides)
-        with self.exclusive(record.environment):
-            journal = self.journal()
-            _refuse_outdated(record, journal.runs())
-            for name, what in (("plan", "the configuration"), ("mask", "the masking key or policy")):
-                if now[name] != record.settings[name]:
-                    raise RunConflict(
-                        f"run {run_id} cannot be resumed: {what} is not the one it was started with; restore it, or "
-                        f"start over with 'downstage refresh {record.environment}'"
-                    )
-            return self._carry(sides, journal, journal.take_over(run_id), events, resumed=True)
-
     def find(self, run_id: str | None, environment: str | None = None) -> RunRecord:
         """The run of that id, or the newest refresh (of `environment`). Raises UsageError if there is none."""
         runs = self._recorded()
@@ -154,7 +126,7 @@ class Project:
             for run in runs:
                 if run.run_id == run_id:
                     return run
-            raise UsageError(f"there is no run {run_id} here: see 'downstage runs'")
+            raise UsageError(f"there is no run {run_id} here{self._elsewhere(run_id)}: see 'downstage runs'")
         for run in reversed(runs):
             if run.kind == "refresh" and environment in (None, run.environment):
                 return run
@@ -164,72 +136,251 @@ class Project:
         """Every run, oldest first, and in what state it is."""
         return [(run, self.state_of(run)) for run in self._recorded()]
 
-    def _recorded(self) -> Sequence[RunRecord]:
-        """The journal's runs. Looking makes no journal where none is."""
-        return self.journal().runs() if self.journal_path.exists() else ()
-
     def state_of(self, run: RunRecord) -> str:
         """The run's state: one that the journal says is running, but that no process holds, was cut off."""
-        return "cut off" if run.state == "running" and not self._held(run.environment) else run.state
+        return "cut off" if run.state == "running" and not self._alive(run) else run.state
 
     def outcome(self, run: RunRecord) -> RefreshOutcome:
         """What a run has achieved so far."""
-        return outcome_of(self.journal(), run, STEPS)
+        return outcome_of(self.journal(run.environment), run, STEPS)
+
+    def holder(self, environment: str) -> Holder | None:
+        """Who has the environment by its lease; None if it has none."""
+        place = self._lease_place(environment)
+        return None if place is None else self._lease(place, "", lambda _text: None).holder()
+
+    def ask_to_stop(self, run: RunRecord) -> None:
+        """Asks the process that holds the lease for the run, wherever it is, to stop."""
+        place = self._lease_place(run.environment)
+        if place is not None:
+            self._lease(place, "", lambda _text: None).ask_to_stop(run.run_id)
+
+    def lock(self, environment: str) -> LockFile:
+        """The environment's lock on this machine."""
+        return LockFile(self.state, environment)
+
+    # -- what is done
+
+    def start(
+        self,
+        environment: str,
+        kind: str,
+        steps: Sequence[str],
+        events: EventSink,
+        *,
+        time_box: float | None = None,
+        take_over: bool = False,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Finished:
+        """Runs `steps` as a new run. `kind` is `refresh`, or the name of the one command it is; `settings` are added to
+        the run's own."""
+        sides = Sides.of(self.plan(environment, steps))
+        record = self._new(sides, environment, kind, steps, "running")
+        changing = kind in CHANGING
+        with self.exclusive(environment, record.run_id, take_over=take_over, events=events, leased=changing) as turn:
+            journal = self.journal(environment)
+            self._make_room(journal, environment, kind, take_over=take_over)
+            record = _with(record, {**self._earlier(journal, environment, kind), **(settings or {})})
+            journal.create_run(record)
+            turn.keeps = kind == "refresh"
+            return self._carry(sides, journal, record, events, turn, time_box, resumed=False)
+
+    def enqueue(
+        self, environment: str, steps: Sequence[str], *, take_over: bool = False, run_id: str | None = None
+    ) -> RunRecord:
+        """Enters a refresh that somebody else will carry through, by resuming it. Raises RunConflict if another keeps
+        the environment, or there is a run of that id."""
+        sides = Sides.of(self.plan(environment, steps))
+        record = _with(self._new(sides, environment, "refresh", steps, "queued"), {"detached": True})
+        record = record if run_id is None else replace(record, run_id=run_id)
+        with self.lock(environment).held():
+            journal = self.journal(environment)
+            self._make_room(journal, environment, "refresh", take_over=take_over)
+            journal.create_run(record)
+        return record
+
+    def resume(
+        self,
+        run_id: str,
+        events: EventSink,
+        *,
+        time_box: float | None = None,
+        take_over: bool = False,
+        restart: str | None = None,
+    ) -> Finished:
+        """Goes on with a run that was cut off or failed, all over again from the step `restart` if one is named.
+
+        Raises RunConflict if the configuration is another now, or a newer run has changed the environment.
+        """
+        record = self.find(run_id)
+        if restart is not None:
+            check_step(restart)
+        if record.state in ENDED:
+            raise UsageError(f"run {run_id} has ended: there is nothing to resume; see 'downstage report {run_id}'")
+        sides = Sides.of(self.plan(record.environment, record.settings["steps"]))
+        now = self._settings(sides)
+        with self.exclusive(
+            record.environment, run_id, take_over=take_over, events=events, leased=record.kind in CHANGING
+        ) as turn:
+            journal = self.journal(record.environment)
+            record = journal.run(run_id) or record
+            if record.state in ENDED:
+                raise UsageError(f"run {run_id} has ended: there is nothing to resume; see 'downstage report {run_id}'")
+            turn.keeps = record.state in KEEPING and record.kind == "refresh"
+            _refuse_outdated(journal, record)
+            for name, what in (("plan", "the configuration"), ("mask", "the masking key or policy")):
+                if now[name] != record.settings[name]:
+                    raise RunConflict(
+                        f"run {run_id} cannot be resumed: {what} is not the one it was started with; restore it, or "
+                        f"start over with 'downstage refresh {record.environment} --take-over'"
+                    )
+            others = [run for run in _kept(journal, record.environment) if run.run_id != run_id]
+            if others and not take_over:
+                raise RunConflict(_kept_by(others[-1]))
+            taken = journal.take_over(run_id)
+            turn.keeps = record.kind == "refresh"
+            carrying.given_up(journal, others, _now())
+            if restart is not None:
+                forget_from(journal, taken, restart)
+            return self._carry(sides, journal, taken, events, turn, time_box, resumed=record.state != "queued")
+
+    @contextmanager
+    def exclusive(
+        self,
+        environment: str,
+        run_id: str | None = None,
+        *,
+        take_over: bool = False,
+        events: EventSink | None = None,
+        leased: bool = True,
+        patience: float = 1.0,
+    ) -> Iterator[Turn]:
+        """Holds the environment for a run, or for what is done by hand. Raises RunConflict if another has it."""
+
+        def say(text: str) -> None:
+            if events is not None:
+                events.emit(Note(text))
+
+        with self.lock(environment).held(patience) as place:
+            where = self._lease_place(environment) if leased else None
+            if where is None:
+                if leased and events is not None:
+                    carrying.note_weak_lock(events, environment)
+                yield Turn(None)
+                return
+            lease = self._lease(where, place, say)
+            lease.acquire(run_id or f"{environment}-by-hand-{secrets.token_hex(2)}", take_over=take_over)
+            turn = Turn(lease)
+            try:
+                yield turn
+            finally:
+                turn.end()
+
+    # -- inside
 
     def _carry(
-        self, sides: Sides, journal: SqliteJournal, run: RunRecord, events: EventSink, *, resumed: bool
+        self,
+        sides: Sides,
+        journal: Journal,
+        record: RunRecord,
+        events: EventSink,
+        turn: Turn,
+        time_box: float | None,
+        *,
+        resumed: bool,
     ) -> Finished:
-        events.emit(RunStarted(run.run_id, run.environment, resumed))
-        error: DownstageError | None = None
-        state = "interrupted"
-        parts: Parts | None = None
-        try:
-            parts = parts_for(sides, self.environments(), run, journal, self.journal_path, events)
-            run_steps(parts, InlineDurable(), run.settings["steps"])
-            state = "finished"
-        except DownstageError as problem:
-            error = problem
-            state = "failed"
-        except KeyboardInterrupt:
-            if parts is not None:
-                parts.engine.stop()
-            raise
-        finally:
-            ended = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-            with suppress(RunConflict):  # whoever took the run over says how it ends
-                journal.end_run(run.run_id, run.epoch, state, ended)
-        outcome = outcome_of(journal, replace(run, ended=ended, state=state), STEPS)
-        report = self._write_report(outcome)
-        finished = Finished(run.kind, outcome, report, error)
-        events.emit(RunFinished(run.run_id, outcome.result.value, finished.exit_code))
+        if sides.plan.engine.name in _SPREAD and self.kind == "sqlite":
+            raise UsageError(
+                f"the engine {sides.plan.engine.name} runs on other machines, which cannot write the SQLite journal of "
+                "this one: a run stays in the journal it began in, so start a new one with 'journal: dynamodb'"
+            )
+        setting = carrying.Setting(
+            sides,
+            self.environments(),
+            journal,
+            RunPlaces(self.place(record.environment), self._lease_place(record.environment), self.state),
+            events,
+            turn,
+            time_box,
+        )
+        finished = carrying.carry(setting, record, resumed=resumed)
+        if finished.error is None and record.kind == "refresh":
+            carrying.given_up(journal, _outlived(journal, record), _now())
         return finished
 
-    def _write_report(self, outcome: RefreshOutcome) -> Path:
-        """The three forms of the report; gives the HTML's path."""
-        folder = self.state / REPORTS
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            for suffix, render in (("json", render_json), ("md", render_markdown), ("html", render_html)):
-                path = folder / f"{outcome.run_id}.{suffix}"
-                unfinished = path.with_suffix(f".{suffix}.new")
-                unfinished.write_text(render(outcome), encoding="utf-8")
-                unfinished.replace(path)
-        except OSError as error:
-            raise JournalError(
-                f"run {outcome.run_id} has ended, but its report cannot be written to {folder} ({error.strerror}): "
-                f"make that possible, then see 'downstage report {outcome.run_id}'"
-            ) from None
-        return folder / f"{outcome.run_id}.html"
+    def _lease_place(self, environment: str) -> ControlPlace | None:
+        """Where the environment's lease lies, if there is to be one."""
+        table = lease_table(self.config.config, self.kind)
+        if table is None:
+            return None
+        return ControlPlace(environment_of(self.config.config, environment, base=self.config.base), table)
+
+    @staticmethod
+    def _lease(where: ControlPlace, place: str, say: Callable[[str], None]) -> EnvironmentLease:
+        name = where.environment.name
+        return EnvironmentLease(control_table(where), name, clock=SystemClock(), who=who(), place=place, say=say)
+
+    def _alive(self, run: RunRecord) -> bool:
+        """Whether a process is behind a run that the journal says is running."""
+        if self.lock(run.environment).holder() is not None:
+            return True
+        if run.environment not in self.config.config.environments or run.kind not in CHANGING:
+            return False
+        holder = self.holder(run.environment)
+        return holder is not None and (holder.run_id, holder.state, holder.silent) == (run.run_id, "held", False)
+
+    def _make_room(self, journal: Journal, environment: str, kind: str, *, take_over: bool) -> None:
+        """A run that would load the environment finds no other that keeps it, or takes its place if it may."""
+        kept = _kept(journal, environment) if kind in _LOADING else []
+        if kept and not take_over:
+            raise RunConflict(_kept_by(kept[-1]))
+        carrying.given_up(journal, kept, _now())
+
+    def _recorded(self) -> Sequence[RunRecord]:
+        """The runs of all journals. Looking makes no journal where none is."""
+        if self.kind == "sqlite":
+            return open_journal(SqlitePlace(self.journal_path)).runs() if self.journal_path.exists() else ()
+        found: dict[str, RunRecord] = {}
+        for place in self._control_places():
+            found |= {run.run_id: run for run in open_journal(place).runs()}
+        return sorted(found.values(), key=lambda run: (run.started, run.run_id))
+
+    def _control_places(self) -> list[ControlPlace]:
+        """Every control table of the configuration, once."""
+        places: dict[tuple[str, ...], ControlPlace] = {}
+        table = lease_table(self.config.config, "dynamodb") or ""
+        for name, configured in self.config.config.environments.items():
+            if configured.refresh is not None:
+                environment = environment_of(self.config.config, name, base=self.config.base)
+                where = (environment.account, environment.region, environment.endpoint or "")
+                places.setdefault(where, ControlPlace(environment, table))
+        return list(places.values())
+
+    def _elsewhere(self, run_id: str) -> str:
+        """Says so if the run is, or may be, in the journal of the other kind: a run stays in the one it began in."""
+        if self.kind == "sqlite":
+            known = lease_table(self.config.config, self.kind) is not None
+            return " (one begun in CI is in the control table: set DOWNSTAGE__JOURNAL=dynamodb)" if known else ""
+        if self.journal_path.exists() and open_journal(SqlitePlace(self.journal_path)).run(run_id) is not None:
+            return " in the control table, but in the SQLite journal: set DOWNSTAGE__JOURNAL=sqlite to go on with it"
+        return ""
+
+    def _new(self, sides: Sides, environment: str, kind: str, steps: Sequence[str], state: str) -> RunRecord:
+        now = datetime.now(UTC)
+        return RunRecord(
+            run_id=f"{environment}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
+            environment=environment,
+            kind=kind,
+            state=state,
+            epoch=1,
+            started=_text(now),
+            ended="",
+            settings=self._settings(sides) | {"steps": list(steps)},
+        )
 
     def _settings(self, sides: Sides) -> dict[str, Any]:
         plan = sides.plan
         key, old_keys = sides.key(), sides.old_keys()
-        steady = replace(
-            plan,
-            engine=replace(plan.engine, name="", workers=0),
-            masking=replace(plan.masking, lock=None),
-            rates=Rates(),
-        )
         return {
             "source": plan.source.name,
             "source_account": plan.source.account,
@@ -237,12 +388,13 @@ class Project:
             "masking": masking_outcome(plan, key),
             "buckets": [[pair.source.name, pair.target.name] for pair in plan.buckets],
             "mask": fingerprint(plan.masking, key, old_keys),
-            "plan": hashlib.sha256(repr(steady).encode()).hexdigest()[:16],
+            "plan": essence(plan),
         }
 
-    def _earlier(self, journal: SqliteJournal, environment: str, kind: str) -> dict[str, str]:
+    def _earlier(self, journal: Journal, environment: str, kind: str) -> dict[str, str]:
         """For a single step that builds on an earlier run: the newest run that did the step before."""
-        needs = {"verify": ("copy_run", "copy"), "index": ("verified_run", "verify-tables")}
+        copied = ("copy_run", "copy")
+        needs = {"verify": copied, "repair": copied, "index": ("verified_run", "verify-tables")}
         if kind not in needs:
             return {}
         setting, step = needs[kind]
@@ -252,63 +404,61 @@ class Project:
                 return {setting: run.run_id}
         raise JournalError(f"no run of {environment} has done '{step}' yet: 'downstage {kind}' has nothing to go by")
 
-    def _held(self, environment: str) -> bool:
-        """Whether a process holds the environment's lock. Only looks: the file stays as it is."""
-        try:
-            with self._lock_path(environment).open() as lock:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except BlockingIOError:
-            return True
-        return False
 
-    def _lock_path(self, environment: str) -> Path:
-        return self.state / f"{environment}.lock"
-
-    @contextmanager
-    def exclusive(self, environment: str) -> Iterator[None]:
-        """Holds the environment's lock. Raises RunConflict if another process has it."""
-        try:
-            self.state.mkdir(parents=True, exist_ok=True)
-            lock = self._lock_path(environment).open("a+")
-        except OSError as error:
-            raise UsageError(
-                f"the state directory {self.state} cannot be used ({error.strerror}): correct 'state' in the "
-                "configuration"
-            ) from None
-        with lock:
-            deadline = time.monotonic() + _LOCK_SECONDS
-            while not _locked(lock):
-                if time.monotonic() > deadline:
-                    lock.seek(0)
-                    raise RunConflict(
-                        f"another run of {environment} is going on (process {lock.read().strip() or 'unknown'}): wait "
-                        "for it, or end it first (nothing was written)"
-                    )
-                time.sleep(_LOCK_SECONDS / 20)
-            lock.truncate(0)
-            lock.write(str(os.getpid()))
-            lock.flush()
-            yield
+def _kept(journal: Journal, environment: str) -> list[RunRecord]:
+    """The refreshes that keep the environment, oldest first: called when no process is behind any of them."""
+    return [
+        run
+        for run in journal.runs()
+        if run.environment == environment and run.kind == "refresh" and run.state in KEEPING
+    ]
 
 
-def _refuse_outdated(record: RunRecord, runs: Sequence[RunRecord]) -> None:
+def _kept_by(run: RunRecord) -> str:
+    state = "was cut off" if run.state == "running" else f"is {run.state}"
+    return (
+        f"{run.environment} belongs to run {run.run_id}, which {state}: go on with 'downstage resume {run.run_id}', "
+        f"end it with 'downstage cancel {run.run_id}', or start over with --take-over (nothing was written)"
+    )
+
+
+def _outlived(journal: Journal, finished: RunRecord) -> list[RunRecord]:
+    """Runs of before that nobody can resume any more, now that a newer one has finished."""
+    return [
+        run
+        for run in journal.runs()
+        if run.environment == finished.environment
+        and run.state not in ENDED
+        and (run.started, run.run_id) < (finished.started, finished.run_id)
+    ]
+
+
+def _refuse_outdated(journal: Journal, record: RunRecord) -> None:
     """A run's recorded intents are stale once a newer one has changed the environment: its wipe would hit new data."""
-    changing = {"refresh", "wipe", "deploy", "copy"}
-    place = [run.run_id for run in runs].index(record.run_id)
-    newer = [run for run in runs[place + 1 :] if run.environment == record.environment and run.kind in changing]
-    if newer:
-        raise RunConflict(
-            f"run {record.run_id} cannot be resumed: {newer[-1].run_id} has changed {record.environment} since; start "
-            f"over with 'downstage refresh {record.environment}' (nothing was written)"
-        )
+    for run in journal.runs():
+        newer = (run.started, run.run_id) > (record.started, record.run_id) and run.environment == record.environment
+        if newer and run.kind in _LOADING and _has_changed(journal, run):
+            raise RunConflict(
+                f"run {record.run_id} cannot be resumed: {run.run_id} has changed {record.environment} since; start "
+                f"over with 'downstage refresh {record.environment}' (nothing was written)"
+            )
 
 
-def _locked(file: TextIO) -> bool:
-    """Takes the lock, if it is free."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def _has_changed(journal: Journal, run: RunRecord) -> bool:
+    """Whether the run has begun a step that writes to the target."""
+    return any(
+        step.name not in _LOOKS_ONLY and step.state not in (StepState.SKIPPED, StepState.PENDING)
+        for step in journal.steps(run.run_id)
+    )
+
+
+def _with(record: RunRecord, settings: Mapping[str, Any]) -> RunRecord:
+    return replace(record, settings={**record.settings, **settings})
+
+
+def _now() -> str:
+    return _text(datetime.fromtimestamp(time.time(), UTC))
+
+
+def _text(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from downstage.app import twins
+from downstage.app.clock import SystemClock
+from downstage.app.deep_lanes import DeepWorker
+from downstage.app.deployers import make_deployer
+from downstage.app.object_worker import ObjectWorker, masker_for, transfer_for
+from downstage.app.places import ControlPlace, JournalPlace
 from downstage.app.worker import LaneWorker
-from downstage.aws.clone import CloneDeployer
+from downstage.aws.exports import ExportControl, ExportObjects
 from downstage.aws.opensearch import DomainControl
 from downstage.aws.parameters import FlagWriter
 from downstage.aws.s3 import Buckets
@@ -25,31 +31,18 @@ from downstage.domain.plan import RefreshPlan
 from downstage.engines.local import LocalEngine
 from downstage.engines.serial import SerialEngine
 from downstage.errors import ConfigError
-from downstage.journals.sqlite import SqliteJournal
 from downstage.masking.compile import TableShape, compile_masker, compile_pseudonyms, fingerprint
 from downstage.masking.email import ALGORITHM, EmailPseudonyms
 from downstage.masking.keys import MaskKey
 from downstage.masking.sealing import KeySealer
-from downstage.ports import Deployer, Engine, EventSink, RunRecord, TableFacts
+from downstage.ports import Deployer, Engine, EventSink, Journal, RunRecord, TableFacts
 from downstage.verify.canaries import CanaryKey
+from downstage.verify.item_names import ItemNames
 from downstage.verify.leaks import LeakScanner
-from downstage.workflow.parts import Parts
+from downstage.workflow.parts import Deep, Objects, Parts
 
-
-class SystemClock:
-    """Implements `ports.Clock` with the machine's clocks."""
-
-    def now(self) -> float:
-        """Seconds since the epoch."""
-        return time.time()
-
-    def monotonic(self) -> float:
-        """Seconds that never go back."""
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        """Waits."""
-        time.sleep(seconds)
+_HERE = ("serial", "local")
+"""Engines whose lanes share this machine's disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +68,15 @@ class Sides:
 
     def _keys(self) -> KeyReader:
         return KeyReader(self.source, os.environ)
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlaces:
+    """Where a run keeps what it keeps: its journal, its lease if it has one, and what is only of this machine."""
+
+    journal: JournalPlace
+    lease: ControlPlace | None
+    state: Path
 
 
 def masking_outcome(plan: RefreshPlan, key: MaskKey) -> dict[str, Any]:
@@ -120,35 +122,45 @@ def lanes_at_once(plan: RefreshPlan) -> int:
 
 
 def deployer_for(sides: Sides) -> Deployer | None:
-    """The deployer that the plan names, if any. One that we lack is planned only if its step is left out."""
-    plan = sides.plan
-    if plan.deploy is None or plan.deploy.kind != "clone":
-        return None
-    return CloneDeployer(sides.source, sides.target, plan.tables, plan.search, plan.streams)
+    """The deployer that the plan names, if any."""
+    return make_deployer(sides.plan, sides.source, sides.target, SystemClock(), os.environ)
 
 
 def parts_for(
     sides: Sides,
     environments: tuple[Environment, ...],
     run: RunRecord,
-    journal: SqliteJournal,
-    path: Path,
+    journal: Journal,
+    places: RunPlaces,
     events: EventSink,
+    still_ours: Callable[[], None],
+    stop_at: float | None = None,
 ) -> Parts:
-    """Every part of one run. `environments` are all of the configuration; `path` is the journal's file."""
+    """Every part of one run. `environments` are all of the configuration; `still_ours` stands before every write; from
+    `stop_at` (seconds since the epoch) on a bucket sync begins nothing new."""
     plan = sides.plan
     key, old_keys = sides.key(), sides.old_keys()
     pseudonyms = compile_pseudonyms(plan.masking, key, old_keys)
     mask = fingerprint(plan.masking, key, old_keys)
+    worker = LaneWorker(
+        plan.source,
+        plan.target,
+        plan.masking,
+        mask,
+        plan.search,
+        plan.rates.shared(lanes_at_once(plan)),
+        lanes_at_once(plan),
+        places.journal,
+        places.lease,
+    )
+    names = ItemNames(key.derive(ItemNames.label(plan.masking.environment)))
     return Parts(
         plan=plan,
         environments=environments,
         run=run,
         journal=journal,
         engine=engine_for(plan),
-        work=LaneWorker(
-            plan.source, plan.target, plan.masking, mask, plan.search, plan.rates.shared(lanes_at_once(plan)), path
-        ),
+        work=worker,
         events=events,
         clock=SystemClock(),
         sealer=KeySealer(key),
@@ -159,7 +171,14 @@ def parts_for(
         target_identity=sides.target,
         source_tables=TableControl(sides.source),
         target_tables=TableControl(sides.target),
-        store=Buckets(sides.target),
+        store=Buckets(sides.target, plan.source.region),
+        objects=Objects(
+            lanes=ObjectWorker(worker),
+            engine=engine_for(plan),
+            transfer=partial(transfer_for, sides.target, plan.source.region),
+            masker=masker_for(pseudonyms),
+            stop_at=stop_at,
+        ),
         flags=FlagWriter(sides.target),
         source_domains=DomainControl(sides.source),
         target_domains=DomainControl(sides.target),
@@ -167,4 +186,9 @@ def parts_for(
         deployer=deployer_for(sides),
         redact=redact,
         canary_key=CanaryKey(key.derive(CanaryKey.label(plan.masking.environment))),
+        schemas=lambda: [twins.record(one) for one in twins.compared(sides.source, sides.target, twins.pairs_of(plan))],
+        deep=Deep(DeepWorker(worker), places.state / "deep", names) if plan.engine.name in _HERE else None,
+        exports=ExportControl(sides.source),
+        export_files=ExportObjects(sides.source),
+        still_ours=still_ours,
     )

@@ -50,9 +50,17 @@ class ConnectionPool:
         return self._url.netloc.rpartition("@")[2]
 
     async def request(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes = b"", *, bodyless: bool = False
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        *,
+        bodyless: bool = False,
+        within: float | None = None,
     ) -> Answer:
-        """One request and its whole answer. Raises Unreachable if no whole answer came in time."""
+        """One request and its whole answer. Raises Unreachable if no whole answer came in time: `within` so many
+        seconds, or the pool's own."""
         message = request_bytes(method, target, headers, body)
         async with self._free:
             while True:
@@ -61,7 +69,7 @@ class ConnectionPool:
                 if reused and connection.closed:
                     continue
                 try:
-                    async with asyncio.timeout(self._patience.answer):
+                    async with asyncio.timeout(self._patience.answer if within is None else within):
                         answer = await connection.exchange(message, bodyless=bodyless)
                 except (OSError, ProtocolError, TimeoutError) as error:
                     connection.close()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Iterator, Sequence
+from itertools import chain
 from typing import Protocol
 
 from downstage.copying.batches import batches
@@ -19,6 +20,7 @@ from downstage.domain.refs import SourceTable, TargetTable
 from downstage.errors import AwsError, CredentialsError, Unreachable
 from downstage.ports import Item, Page, RawItem, Rejected
 from downstage.wire import dynamodb as wire
+from downstage.wire import one_item
 
 
 class Transport(Protocol):
@@ -44,7 +46,7 @@ class _Caller:
     async def call(self, operation: str, body: bytes) -> wire.Response:
         """A 200, or the answer that refuses the request's content. Raises AwsError, CredentialsError, Unreachable."""
         code = "no answer"
-        for wait in (*self.waits(), None):
+        for wait in chain(self.waits(), (None,)):
             await self.pace.ready()
             try:
                 response = await self._transport.post(operation, body)
@@ -200,3 +202,69 @@ class BatchWriter:
             return [Rejected(batch[0], wire.rejection_reason(response))]
         middle = len(batch) // 2
         return [*await self._put(batch[:middle]), *await self._put(batch[middle:])]
+
+
+class ItemReaderByKey:
+    """Implements `ports.ItemGetter` on a table. What a call cost is paced."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        table: SourceTable | TargetTable,
+        *,
+        pace: Pace | None = None,
+        backoff: Backoff | None = None,
+        dice: random.Random | None = None,
+    ) -> None:
+        self._table = table.name
+        self._caller = _caller(transport, table.name, pace, backoff, dice)
+
+    async def get(self, key: Item) -> RawItem | None:
+        """The item as it is now."""
+        response = await self._caller.call("GetItem", one_item.get_body(self._table, key))
+        if response.status != 200:
+            code = wire.fault_code(response)
+            raise AwsError(f"an item of table {self._table} cannot be read: AWS answered {code}", code)
+        try:
+            found = one_item.parse_item(response.body)
+        except ValueError:
+            raise AwsError(f"table {self._table}: an item did not arrive whole; start again") from None
+        self._caller.pace.spent(found.units)
+        return found.item
+
+
+class ItemMenderByKey(ItemReaderByKey):
+    """Implements `ports.ItemMender` on a target table."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        table: TargetTable,
+        key_name: str,
+        *,
+        pace: Pace | None = None,
+        backoff: Backoff | None = None,
+        dice: random.Random | None = None,
+    ) -> None:
+        super().__init__(transport, table, pace=pace, backoff=backoff, dice=dice)
+        self._key_name = key_name
+
+    async def put(self, item: RawItem, *, new: bool) -> bool:
+        """Puts it in place of nothing (`new`), or of what has its key."""
+        return await self._change("PutItem", one_item.put_body(self._table, item, self._key_name, new=new))
+
+    async def delete(self, key: Item) -> bool:
+        """Deletes what has this key."""
+        return await self._change("DeleteItem", one_item.delete_body(self._table, key, self._key_name))
+
+    async def _change(self, operation: str, body: bytes) -> bool:
+        try:
+            response = await self._caller.call(operation, body)
+        except AwsError as error:
+            if error.code == one_item.CONDITION_FAILED:
+                return False
+            raise
+        if response.status != 200:
+            return False
+        self._caller.pace.spent(one_item.units_of(response.body))
+        return True

@@ -1,18 +1,18 @@
-"""Buckets, with the target's credentials: listings in key order, server-side copies, deletes with per-key answers.
+"""Buckets off the hot path, by boto3 and with the target's credentials: short looks, details, settings, content.
 
-Every call names the account that must own the bucket, so a bucket of the right name in the wrong account answers
-403 instead of being written. A copy holds only if the source object is still the one that was listed.
+Every call names the account that must own the bucket. What a sync calls by the million is in `objects`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 from downstage.aws.session import Session, calling
 from downstage.domain.refs import SourceBucket, TargetBucket
 from downstage.errors import AwsError, NotFound
-from downstage.ports import ObjectDetails, ObjectFacts
+from downstage.ports import BucketFacts, ObjectDetails, ObjectFacts
 
 _FREE_TEXT = (
     "CacheControl",
@@ -24,23 +24,29 @@ _FREE_TEXT = (
 )
 """Answers of HeadObject that are what somebody wrote when putting the object: a file's name, above all."""
 
+_CHANGED = ("PreconditionFailed", "412", "InvalidRange", "416")
+Bucket = SourceBucket | TargetBucket
+
 
 class Buckets:
-    """Implements `ports.ObjectStore` with the target's session."""
+    """Implements `ports.ObjectStore` with the target's session. `source_region` is where source buckets are thought to
+    be."""
 
-    def __init__(self, target: Session) -> None:
+    def __init__(self, target: Session, source_region: str | None = None) -> None:
         self._target = target
+        self._source_region = source_region
 
-    @property
-    def _client(self) -> Any:
-        return self._target.client("s3")
-
-    def list(self, bucket: SourceBucket | TargetBucket, start_after: str | None) -> Iterator[ObjectFacts]:
+    def list(self, bucket: Bucket, start_after: str | None, prefix: str = "") -> Iterator[ObjectFacts]:
         """Every object after `start_after`, as S3 lists them."""
-        pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=bucket.name,
-            ExpectedBucketOwner=bucket.account,
-            **({"StartAfter": start_after} if start_after is not None else {}),
+        pages = (
+            self._client(bucket)
+            .get_paginator("list_objects_v2")
+            .paginate(
+                Bucket=bucket.name,
+                ExpectedBucketOwner=bucket.account,
+                **({"StartAfter": start_after} if start_after is not None else {}),
+                **({"Prefix": prefix} if prefix else {}),
+            )
         )
         with calling(self._target.environment, f"list bucket {bucket.name}"):
             for page in pages:
@@ -53,42 +59,74 @@ class Buckets:
                         storage_class=entry.get("StorageClass", "STANDARD"),
                     )
 
-    def copy(self, source: SourceBucket, target: TargetBucket, item: ObjectFacts) -> None:
-        """Copies one object of up to 5 GB with its metadata and tags. Raises AwsError if it changed since listed."""
-        with calling(self._target.environment, f"copy an object from bucket {source.name} to {target.name}"):
-            self._client.copy_object(
-                Bucket=target.name,
-                Key=item.key,
-                CopySource={"Bucket": source.name, "Key": item.key},
-                CopySourceIfMatch=item.etag,
-                MetadataDirective="COPY",
-                TaggingDirective="COPY",
-                ExpectedBucketOwner=target.account,
-                ExpectedSourceBucketOwner=source.account,
-            )
-
     def details(self, target: TargetBucket, key: str) -> ObjectDetails | None:
         """Metadata and tags of one object's newest version; None if it is not there."""
         where = {"Bucket": target.name, "Key": key, "ExpectedBucketOwner": target.account}
         try:
             with calling(self._target.environment, f"read metadata and tags of an object of bucket {target.name}"):
-                head = self._client.head_object(**where)
-                tagging = self._client.get_object_tagging(**where)
+                head = self._client(target).head_object(**where)
+                tagging = self._client(target).get_object_tagging(**where)
         except NotFound:
             return None
         written = {name: str(head[name]) for name in _FREE_TEXT if head.get(name)}
         tags = {tag["Key"]: tag["Value"] for tag in tagging["TagSet"]}
         return ObjectDetails({**written, **head.get("Metadata", {})}, tags)
 
-    def delete(self, target: TargetBucket, keys: Sequence[str]) -> None:
-        """Deletes up to 1,000 objects. Raises AwsError if S3 says of any that it was not deleted."""
-        with calling(self._target.environment, f"delete objects of bucket {target.name}"):
-            answer = self._client.delete_objects(
-                Bucket=target.name,
-                Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True},
-                ExpectedBucketOwner=target.account,
-            )
-        errors = answer.get("Errors", [])
-        if errors:
-            code = str(errors[0].get("Code", "unknown"))
-            raise AwsError(f"{len(errors)} objects of bucket {target.name} were not deleted: S3 answered {code}", code)
+    def facts(self, target: TargetBucket) -> BucketFacts:
+        """What the bucket is set to, as far as we may know: the role need not be allowed to ask."""
+        where = {"Bucket": target.name, "ExpectedBucketOwner": target.account}
+        versioning = self._asked(target, "get_bucket_versioning", where)
+        versioned = None if versioning is None else versioning.get("Status") in ("Enabled", "Suspended")
+        if not versioned:
+            return BucketFacts(versioned, None)
+        lifecycle = self._asked(target, "get_bucket_lifecycle_configuration", where, absent=("Rules", []))
+        if lifecycle is None:
+            return BucketFacts(versioned, None)
+        rules = [rule for rule in lifecycle.get("Rules", []) if rule.get("Status") == "Enabled"]
+        return BucketFacts(versioned, any("NoncurrentVersionExpiration" in rule for rule in rules))
+
+    def content(self, bucket: Bucket, item: ObjectFacts, limit: int) -> bytes | None:
+        """SHA-256 of what the object begins with; None if it is not the one that was listed any more."""
+        where = {"Bucket": bucket.name, "Key": item.key, "ExpectedBucketOwner": bucket.account, "IfMatch": item.etag}
+        part = {"Range": f"bytes=0-{limit - 1}"} if item.size > limit else {}
+        digest = hashlib.sha256()
+        try:
+            with calling(self._target.environment, f"read an object of bucket {bucket.name}"):
+                body = self._client(bucket).get_object(**where, **part)["Body"]
+                for chunk in body.iter_chunks(1 << 20):
+                    digest.update(chunk)
+        except NotFound:
+            return None
+        except AwsError as error:
+            if error.code in _CHANGED:
+                return None
+            raise
+        return digest.digest()
+
+    def encrypted(self, bucket: Bucket, key: str) -> bool:
+        """Whether a key of KMS (or the customer's own) encrypts the object; an absent one is not encrypted."""
+        where = {"Bucket": bucket.name, "Key": key, "ExpectedBucketOwner": bucket.account}
+        try:
+            with calling(self._target.environment, f"read an object's encryption in bucket {bucket.name}"):
+                head = self._client(bucket).head_object(**where)
+        except NotFound:
+            return False
+        return str(head.get("ServerSideEncryption", "")).startswith("aws:kms") or "SSECustomerAlgorithm" in head
+
+    def _asked(
+        self, target: TargetBucket, operation: str, where: dict[str, str], absent: tuple[str, Any] | None = None
+    ) -> dict[str, Any] | None:
+        """The answer of one question about the bucket, None if we may not ask it; `absent` where it has no such
+        setting."""
+        try:
+            with calling(self._target.environment, f"read the settings of bucket {target.name}"):
+                answer: dict[str, Any] = getattr(self._client(target), operation)(**where)
+        except AwsError as error:
+            if absent is not None and error.code in ("NoSuchLifecycleConfiguration", "NoSuchConfiguration"):
+                return dict([absent])
+            return None
+        return answer
+
+    def _client(self, bucket: Bucket) -> Any:
+        region = self._source_region if isinstance(bucket, SourceBucket) else None
+        return self._target.client("s3", region) if region is not None else self._target.client("s3")

@@ -2,13 +2,14 @@
 
 0 ok · 1 failed · 2 usage or configuration · 3 refused by a guard · 4 verification failed
 5 personal data found in the target · 6 finished with quarantined or skipped items or objects
-75 time-box reached, call again · 130 interrupted
+75 time-box reached, call again · 130 interrupted (Ctrl-C) · 143 terminated (SIGTERM)
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -18,10 +19,26 @@ from typing import Annotated, NoReturn
 import typer
 
 from downstage import __version__
-from downstage.cli import demo, keys, masking, project, refresh, report, runs, sandbox, steps, streams, tables
-from downstage.errors import DownstageError
+from downstage.cli import (
+    ci,
+    demo,
+    interrupts,
+    keys,
+    masking,
+    project,
+    refresh,
+    report,
+    runner,
+    runs,
+    sandbox,
+    schedule,
+    steps,
+    streams,
+    sync,
+    tables,
+)
+from downstage.errors import DownstageError, LeaseLost, TimeBoxReached
 
-_INTERRUPTED = 130
 _CommandLineError: type[typer.BadParameter] = typer.BadParameter.__bases__[0]
 """Every mistake on the command line; typer itself exports only the one below it."""
 
@@ -40,7 +57,10 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"downstage {__version__}")
+        from downstage.masking.kernel import KERNEL  # here: no other command line needs it so early
+
+        loops = "in Python" if KERNEL is None else "compiled"
+        typer.echo(f"downstage {__version__} (inner loops {loops})")
         raise typer.Exit
 
 
@@ -53,7 +73,23 @@ def _root(
     pass
 
 
-for module in (project, refresh, runs, steps, streams, tables, report, masking, keys, sandbox, demo):
+for module in (
+    project,
+    refresh,
+    runs,
+    runner,
+    steps,
+    streams,
+    sync,
+    tables,
+    report,
+    masking,
+    keys,
+    schedule,
+    ci,
+    sandbox,
+    demo,
+):
     module.add_to(app)
 
 
@@ -61,9 +97,12 @@ def main() -> None:
     """The entry point: runs the command and ends the process with an honest exit code."""
     threading.excepthook = _thread_failed
     try:
-        code = app(standalone_mode=False)
+        with interrupts.bounded(_say_interrupted) as interruption:
+            code = app(standalone_mode=False)
     except DownstageError as error:
         _say(str(error), error.exit_code)
+        if isinstance(error, (TimeBoxReached, LeaseLost)) and _others_at_work():
+            _leave(error.exit_code)  # what they would still do is in nobody's turn
         sys.exit(error.exit_code)
     except _CommandLineError as error:
         if _as_json():
@@ -72,7 +111,7 @@ def main() -> None:
             error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        code = _INTERRUPTED
+        _leave_interrupted(interruption.exit_code)
     except BrokenPipeError:
         _leave(1)
     except OSError as error:
@@ -83,9 +122,8 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - the last line of defence: a traceback may quote an item
         _say(_bug(error), 1)
         sys.exit(1)
-    if code == _INTERRUPTED:
-        _say("interrupted; nothing is lost: see 'downstage runs', then 'downstage resume RUN'", code)
-        _leave(code)
+    if code == interrupts.BY_TYPER:
+        _leave_interrupted(interruption.exit_code)
     sys.exit(code or 0)
 
 
@@ -123,6 +161,21 @@ def _show_traceback(error: BaseException) -> None:
 def _thread_failed(failure: threading.ExceptHookArgs) -> None:
     if failure.exc_value is not None:
         typer.echo(f"downstage: {_bug(failure.exc_value)}", err=True)
+
+
+def _say_interrupted(code: int) -> None:
+    ended = "terminated" if code == 128 + signal.SIGTERM else "interrupted"
+    _say(f"{ended}; nothing is lost: see 'downstage runs', then 'downstage resume RUN'", code)
+
+
+def _leave_interrupted(code: int) -> NoReturn:
+    _say_interrupted(code)
+    _leave(code)
+
+
+def _others_at_work() -> bool:
+    """Whether threads are left for whose end the interpreter would wait."""
+    return any(not thread.daemon and thread is not threading.main_thread() for thread in threading.enumerate())
 
 
 def _leave(code: int) -> NoReturn:

@@ -10,6 +10,7 @@ import typer
 
 from downstage.cli import options
 from downstage.cli.carry import carry, open_project
+from downstage.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +24,9 @@ _COMMANDS = (
     _Command("flags", ("flags",), "Set the environment's flags (deploy table, SSM parameters) and read them back."),
     _Command("wipe", ("wipe",), "Empty the indices, delete the tables and search domains that 'wipe' names, and wait."),
     _Command("deploy", ("deploy",), "Make the tables, search domain and consumers anew, as 'deploy' says."),
-    _Command("copy", ("copy",), "Copy the tables, every address pseudonymised. Refused if a target holds items."),
-    _Command("sync", ("sync", "verify-buckets"), "Make the buckets hold what production's hold, and compare listings."),
+    _Command(
+        "copy", ("export", "copy"), "Copy the tables, addresses pseudonymised. Refused if a target holds items."
+    ),
     _Command("index", ("index", "verify-index"), "Wait until the indexes hold what they must, then compare ids."),
 )
 
@@ -50,12 +52,28 @@ def _verify(
             "Needs no copy made by Downstage; exit code 5 if anything is found.",
         ),
     ] = False,
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair",
+            help="First mend the tables: put what is missing or differs as the source, masked, has it now; delete what "
+            "is extra. What changed in the source since the copy is left. Without it nothing is written.",
+        ),
+    ] = False,
 ) -> None:
-    """Prove the newest copy again: digests, counts, leaks. With --leaks only the leak scan, whoever filled the target.
+    """Prove the newest copy again: digests, counts, leaks. A table that is not what was written is compared with its
+    source item by item; --repair mends it. With --leaks only the leak scan, whoever filled the target.
 
-    Example: downstage verify test --leaks
+    Example: downstage verify test --repair
     """
-    kind, steps = ("leaks", ("scan",)) if leaks else ("verify", ("verify-tables", "verify-buckets"))
+    if leaks and repair:
+        raise UsageError("--leaks only looks, --repair writes: ask for one of them (nothing was written)")
+    proof: tuple[str, ...] = ("verify-tables", "verify-buckets", "discard-export")
+    kind, steps = "verify", proof
+    if leaks:
+        kind, steps = "leaks", ("scan",)
+    elif repair:
+        kind, steps = "repair", ("repair-tables", *proof)
     project = open_project(config, engine, workers)
     carry(lambda events: project.start(environment, kind, steps, events), config=config, json=json)
 
@@ -73,7 +91,6 @@ def _runner(command: _Command) -> Callable[..., None]:
             lambda events: project.start(environment, command.name, command.steps, events),
             config=config,
             json=json,
-            every_object=command.name == "sync",
         )
 
     return run

@@ -87,7 +87,7 @@ def _conclude(found: Sequence[Comparison], *, json: bool) -> None:
     if json:
         import orjson
 
-        from downstage.app.parity import record
+        from downstage.app.twins import record
 
         for one in found:
             typer.echo(orjson.dumps(record(one)).decode())
@@ -104,7 +104,7 @@ def _conclude(found: Sequence[Comparison], *, json: bool) -> None:
 
 
 def _show(found: Sequence[Comparison]) -> None:
-    from downstage.app.parity import shown
+    from downstage.app.twins import shown
     from downstage.console.grid import Column, print_grid
 
     for one in found:

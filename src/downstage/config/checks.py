@@ -12,6 +12,7 @@ import posixpath
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator
 
+from downstage.config.automation_checks import check_automation
 from downstage.config.document import KeyPath
 from downstage.config.schema import Config, Environment, Keep, Masking, Refresh
 
@@ -31,6 +32,7 @@ def cross_check(config: Config) -> Iterator[Problem]:
             yield from _source(config, environment.refresh, ("environments", name, "refresh", "from"))
     yield from _shared_targets(config)
     yield from _masking(config)
+    yield from check_automation(config)
 
 
 def dangers(config: Config) -> Iterator[Problem]:

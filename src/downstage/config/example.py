@@ -40,7 +40,8 @@ environments:
         tables: ["app-test-alpha"]      # REPLACE
         # domains: ["app-search-test-alpha"]
 
-      # Who makes the tables anew. clone: from the source tables' schemas.
+      # Who makes the tables anew. clone: from the source tables' schemas; or your own deployment (docs/automation.md):
+      # deploy: {circleci: {project: github/acme/app, branch: test, rerun: build-and-deploy}}
       deploy: {clone: {}}
 
       # The Lambda functions that read the target tables' streams: held off while the tables load.
@@ -49,8 +50,19 @@ environments:
       tables:
         - {from: app-prod-alpha, to: app-test-alpha}          # REPLACE
 
+      # Read exports to S3 (a point in time, no load) instead of the live tables; deleted once verified. The bucket is
+      # production's, the tables need point-in-time recovery.
+      # export: {bucket: app-exports-prod, prefix: downstage}
+
+      # When the refresh starts by itself, in UTC; 'downstage schedule apply' brings CircleCI to it.
+      # schedule: {via: circleci, project: github/acme/app, branch: test, day: 1, hour: 5}
+
       # Capacity units a second that the copy may use of each table; auto gives way when a table throttles.
-      # rates: {read: 500, write: auto}
+      # rates: {read: 500, write: auto, verify: 500}
+
+      # How many items of a table may be left out, because they cannot be masked or the target refuses them, before the
+      # run stops: a number, or a percentage of the table's items.
+      # max_quarantine: 100
 
       # delete: true removes objects that the source does not have.
       # buckets:

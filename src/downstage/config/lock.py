@@ -19,9 +19,9 @@ from pydantic import AfterValidator, BeforeValidator, ValidationError
 from downstage.config import document
 from downstage.config.checks import Problem
 from downstage.config.document import FileKind
+from downstage.config.model import Model
 from downstage.config.policy_words import show_policy_path
 from downstage.config.problems import Whereabouts, as_error, from_validation
-from downstage.config.schema import Model
 from downstage.config.typed_json import ATTRIBUTE_TYPES
 from downstage.config.yaml_text import entry
 from downstage.domain import paths

@@ -13,9 +13,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
 
+from downstage.config.model import Model
 from downstage.config.policy_strategies import BUILT_IN, OWN_NAME, Strategy
 from downstage.config.policy_templates import parse_template
-from downstage.config.schema import Keep, Model
+from downstage.config.schema import Keep
 from downstage.config.values import Text
 from downstage.domain import paths
 

@@ -24,8 +24,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from downstage.config.checks import nearest
+from downstage.config.model import Model
 from downstage.config.policy_words import show_name
-from downstage.config.schema import Model
 from downstage.config.values import Text
 
 OWN_NAME = r"[A-Za-z][A-Za-z0-9_-]{0,63}"

@@ -12,24 +12,31 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
+from downstage.config.automation import CircleCi, Command, GitHub, Schedule
+from downstage.config.buckets import BucketPair
+from downstage.config.exports import Export
+from downstage.config.model import ONE_KEY, Model, Texts
 from downstage.config.parity_values import Accepted, SourceKey, TargetKey
 from downstage.config.values import (
     ENVIRONMENT_NAME,
     Account,
     AttributeValue,
-    BucketName,
+    Bearable,
+    ControlTableName,
     Duration,
     Endpoint,
     EnvironmentName,
     Expression,
+    FlagName,
     IdTemplate,
     KeyReference,
     KeyValue,
     Rate,
     Region,
     RoleArn,
+    SchedulePrefix,
     Sink,
     TableName,
     Text,
@@ -39,15 +46,9 @@ from downstage.config.values import (
 
 DEPLOYERS = ("clone", "circleci", "github", "command")
 
-_ONE_KEY = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
-Texts = Annotated[tuple[Text, ...], Field(strict=False)]
-
-
-class Model(BaseModel):
-    """Frozen, no unknown keys, no silent conversions; input never stands in an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+Gate = Literal["wipe", "deploy", "copy", "sync", "consumers-on"]
+"""Steps that may have to be approved."""
 
 
 class ItemFlag(Model):
@@ -72,8 +73,14 @@ class ParameterFlag(Model):
 class Flag(Model):
     """One flag: exactly one of `dynamodb` and `ssm`."""
 
-    model_config = _ONE_KEY
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["dynamodb"]}, {"required": ["ssm"]}]})
 
+    name_as: FlagName | None = Field(
+        default=None,
+        alias="as",
+        description="What ${flags.NAME} calls it. Default: the last part of the parameter's name, or the item's first "
+        "key value.",
+    )
     dynamodb: ItemFlag | None = Field(default=None, description="Set attributes of an item of a flags table.")
     ssm: ParameterFlag | None = Field(default=None, description="Set an SSM parameter.")
 
@@ -96,17 +103,17 @@ class Clone(Model):
 
 
 class Deploy(Model):
-    """Who makes the tables anew: exactly one of the four. This version runs `clone`."""
+    """Who makes the tables anew: exactly one of the four."""
 
-    model_config = _ONE_KEY
+    model_config = ONE_KEY
 
     clone: Clone | None = Field(
         default=None,
         description="Make the target tables from the source tables' schemas; written as 'clone: {}'.",
     )
-    circleci: dict[str, Any] | None = Field(default=None, description="A CircleCI pipeline. Not in this version.")
-    github: dict[str, Any] | None = Field(default=None, description="A GitHub workflow. Not in this version.")
-    command: dict[str, Any] | None = Field(default=None, description="A command of yours. Not in this version.")
+    circleci: CircleCi | None = Field(default=None, description="A CircleCI workflow, rerun or started.")
+    github: GitHub | None = Field(default=None, description="A GitHub Actions workflow.")
+    command: Command | None = Field(default=None, description="A command of yours.")
 
     @model_validator(mode="after")
     def _one(self) -> Deploy:
@@ -122,8 +129,8 @@ class Deploy(Model):
     @property
     def options(self) -> dict[str, Any]:
         """The deployer's own settings."""
-        held = getattr(self, self.kind)
-        return held.model_dump(by_alias=True) if isinstance(held, BaseModel) else dict(held)
+        held: Model = getattr(self, self.kind)
+        return held.model_dump(by_alias=True)
 
 
 class Streams(Model):
@@ -160,6 +167,18 @@ class TablePair(Model):
         description="What the target table and its global indexes are warmed to at least, so that they take the load "
         "at full speed. AWS charges for it, and it cannot be lowered. Default: nothing is asked for.",
     )
+    export: Export | None = Field(
+        default=None, description="Read this table from an export to S3, in place of what 'export' of the refresh says."
+    )
+    live: Truth = Field(
+        default=False, description="Read the live table, although the refresh has an 'export'. Not with an own one."
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> TablePair:
+        if self.live and self.export is not None:
+            raise ValueError("must not hold both 'live: true' and 'export'")
+        return self
 
 
 class Parity(Model):
@@ -182,14 +201,6 @@ class Parity(Model):
         default={},
         description="Lambda functions that have another name in the target. Default: the same name.",
     )
-
-
-class BucketPair(Model):
-    """A bucket to sync."""
-
-    source: BucketName = Field(alias="from", description="The bucket's name in the source environment.")
-    target: BucketName = Field(alias="to", description="The bucket's name in the target environment.")
-    delete: Truth = Field(default=False, description="Delete objects of the target that the source does not have.")
 
 
 class Search(Model):
@@ -218,7 +229,7 @@ class Search(Model):
 
 
 class Rates(Model):
-    """How much of each table's capacity the copy may use, in capacity units a second."""
+    """How much of each table's capacity may be used, in capacity units a second."""
 
     read: Rate = Field(
         default="auto",
@@ -226,6 +237,11 @@ class Rates(Model):
         "auto: as much as the table gives, less when it throttles.",
     )
     write: Rate = Field(default="auto", description="Of the target, in the same way.")
+    verify: Rate = Field(
+        default="auto",
+        description="Of the target while it is read again to be verified, in the same way. Such a read is consistent: "
+        "it costs twice the units.",
+    )
 
 
 class Refresh(Model):
@@ -239,12 +255,28 @@ class Refresh(Model):
     deploy: Deploy | None = Field(default=None, description="Who makes the tables anew.")
     streams: Streams | None = Field(default=None, description="The consumers held off while the tables load.")
     tables: Annotated[tuple[TablePair, ...], Field(strict=False)] = Field(default=(), description="The tables to copy.")
+    export: Export | None = Field(
+        default=None,
+        description="Read every table from an export to S3 (point in time, no load on production), not the live table.",
+    )
     rates: Rates = Field(default=Rates(), description="How fast the tables are read and written.")
+    max_quarantine: Bearable | None = Field(
+        default=None,
+        description="How many items of a table may be left out (because they cannot be masked, or the target refuses "
+        "them) before the run stops: a number, or a percentage of the table's items such as 0.5%. Default: 100, or "
+        "0.1% where that is more. Whatever it is, a run that left items out is not proven.",
+    )
     parity: Parity = Field(default=Parity(), description="In what the target's tables may differ from the source's.")
     buckets: Annotated[tuple[BucketPair, ...], Field(strict=False)] = Field(
         default=(), description="The buckets to sync."
     )
     search: Search | None = Field(default=None, description="The search domain to wait for and to verify.")
+    schedule: Schedule | None = Field(default=None, description="When the refresh starts by itself.")
+    approve: Annotated[tuple[Gate, ...], Field(strict=False)] = Field(
+        default=(),
+        description="Steps before which the run stops until somebody has said 'downstage approve RUN'. For example "
+        "[wipe, consumers-on].",
+    )
 
 
 class Environment(Model):
@@ -263,7 +295,10 @@ class Environment(Model):
     search_endpoints: dict[Text, Endpoint] = Field(
         default={}, description="URLs of single search domains, by domain name. Default: AWS is asked."
     )
-    protected: Truth = Field(default=False, description="true for production: nothing is ever written to this account.")
+    protected: Truth = Field(
+        default=False,
+        description="true for production: nothing is ever written to this account, but exports that are asked for.",
+    )
     refresh: Refresh | None = Field(
         default=None,
         description="How this environment is refreshed. An environment without it is never written.",
@@ -331,6 +366,16 @@ class Engine(Model):
     )
 
 
+class Durable(Model):
+    """What carries detached and scheduled runs through."""
+
+    database: KeyReference | None = Field(
+        default=None,
+        description="Where the URL of a Postgres database is kept that the runners of several machines share, for "
+        "example env:DOWNSTAGE_DATABASE; needs 'journal: dynamodb'. Default: a file in the state directory.",
+    )
+
+
 class Config(Model):
     """The configuration of Downstage."""
 
@@ -338,12 +383,30 @@ class Config(Model):
     state: Text = Field(
         default=".downstage", description="The directory of journals and reports, relative to this file."
     )
+    journal: Literal["auto", "sqlite", "dynamodb"] = Field(
+        default="auto",
+        description="Where the progress of runs is kept. sqlite: a file in the state directory. dynamodb: the control "
+        "table in the target's account, so that any machine can go on. auto: dynamodb where the environment variable "
+        "CI is set, else sqlite. A run stays in the journal it began in.",
+    )
+    control_table: ControlTableName | None = Field(
+        default=None,
+        description="The control table in the target's account; made when it is needed. Named with 'journal: sqlite', "
+        "it holds the lease alone, which keeps other machines from refreshing the same environment at once. Default: "
+        "downstage-control where the journal is dynamodb, else none.",
+    )
     environments: Annotated[dict[EnvironmentName, Environment], Field(min_length=1)] = Field(
         description="The environments, by name.",
         json_schema_extra={"propertyNames": {"pattern": f"^{ENVIRONMENT_NAME}$"}},
     )
     masking: Masking = Field(description="How e-mail addresses are pseudonymised. There is no default key.")
     engine: Engine = Field(default=Engine(), description="What runs the copy.")
+    durable: Durable = Field(default=Durable(), description="What carries detached and scheduled runs through.")
+    schedule_prefix: SchedulePrefix = Field(
+        default="downstage-",
+        description="What the names of our schedules begin with: 'schedule apply' removes those of that name that no "
+        "environment has any more. Give each configuration its own where several share a CI project.",
+    )
 
 
 def json_schema() -> dict[str, Any]:

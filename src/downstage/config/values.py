@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from downstage.config.typed_json import ATTRIBUTE_TYPES, attribute_value, key_value
 
+_PERCENTAGE = r"\d{1,3}(\.\d{1,6})? ?%"
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -44,6 +45,16 @@ def _rate(value: Any) -> Any:
     if value == "auto" or (type(number) is int and number >= 1):
         return number
     raise ValueError("must be a number of capacity units a second, at least 1, or auto")
+
+
+def _bearable(value: Any) -> Any:
+    """A whole number from 0, or a percentage as the text that it is."""
+    number = _whole(value)
+    if type(number) is int and number >= 0:
+        return number
+    if isinstance(value, str) and re.fullmatch(_PERCENTAGE, value) and float(value.rstrip(" %")) <= 100:
+        return value
+    raise ValueError("must be a number of items, or a percentage of the table's items such as 0.5%")
 
 
 def _whole(value: Any) -> Any:
@@ -181,6 +192,13 @@ Rate = Annotated[
 ]
 """Capacity units a second, or `auto`."""
 
+Bearable = Annotated[
+    int | str,
+    BeforeValidator(_bearable),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": f"^{_PERCENTAGE}$"}]}),
+]
+"""So many items, or such a percentage of a table's."""
+
 Truth = Annotated[bool, BeforeValidator(_truth)]
 """true or false; never yes, on or 1."""
 
@@ -210,6 +228,13 @@ TableName = Annotated[
     _matching(r"[A-Za-z0-9_.-]{3,255}", "must be a table's name, not its ARN: 3 to 255 letters, digits and . _ -"),
 ]
 """The name of a table. Not an ARN: that could lie in any account, whatever the environment says."""
+
+ControlTableName = Annotated[
+    str,
+    Field(json_schema_extra={"pattern": r"^downstage-[A-Za-z0-9_.-]{1,245}$"}),
+    _matching(r"downstage-[A-Za-z0-9_.-]{1,245}", "must begin with 'downstage-': such a table is never wiped"),
+]
+"""The name of a table of our own."""
 
 BucketName = Annotated[
     str,
@@ -250,6 +275,20 @@ IdTemplate = Annotated[str, Field(json_schema_extra={"pattern": r"\{[^{}]+\}"}),
 
 Expression = Annotated[str, AfterValidator(_expression)]
 """A JMESPath expression that compiles."""
+
+FlagName = Annotated[
+    str,
+    Field(json_schema_extra={"pattern": r"^[A-Za-z][A-Za-z0-9_-]*$"}),
+    _matching(r"[A-Za-z][A-Za-z0-9_-]*", "must be a letter, then letters, digits, '_' or '-'"),
+]
+"""What a flag is called in `${flags.NAME}`."""
+
+SchedulePrefix = Annotated[
+    str,
+    Field(json_schema_extra={"pattern": r"^[A-Za-z][A-Za-z0-9_.-]{2,}$"}),
+    _matching(r"[A-Za-z][A-Za-z0-9_.-]{2,39}", "must be 3 to 40 letters, digits and _ . - starting with a letter"),
+]
+"""What the names of our schedules begin with."""
 
 AttributeValue = Annotated[dict[str, Any], AfterValidator(attribute_value), _TYPED_JSON_SCHEMA]
 """One attribute value in typed DynamoDB JSON."""

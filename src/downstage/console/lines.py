@@ -40,7 +40,8 @@ def line_of(event: Event) -> str:
         case Progress():
             text = f"{event.step}: {event.subject}: {event.done:,} {event.unit}"
         case ObjectSynced():
-            text = f"{event.action}: s3://{event.bucket}/{event.key}"
+            reason = f" ({event.reason})" if event.reason else ""
+            text = f"{event.action}: s3://{event.bucket}/{event.key}{reason}"
         case Note():
             text = event.text
         case RunFinished():

@@ -37,7 +37,7 @@ from downstage.domain.events import (
 _STYLE = {"done": "green", "failed": "bold red", "skipped": "yellow"}
 _MARKS = {"done": "✓", "failed": "✗", "skipped": "–", "running": "•"}
 _PLAIN_MARKS = {"done": "ok", "failed": "x", "skipped": "-", "running": "*"}
-_PAST = {"copy": "copied", "delete": "deleted", "skip": "skipped"}
+_PAST = {"copy": "copied", "delete": "deleted", "skip": "skipped", "fail": "failed"}
 _WIDTH_FOR_BARS = 130
 _WIDTH_FOR_RATES = 100
 _BAR = 24

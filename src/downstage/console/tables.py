@@ -67,6 +67,11 @@ def print_outcome(outcome: RefreshOutcome, stream: TextIO) -> None:
     for reason, count in [entry for table in outcome.tables for entry in table.quarantine_reasons][:_SHOWN]:
         console.print(Text(printable(f"  {count:,} × {reason}")))
 
+    for table in outcome.tables:
+        for kind, name in (table.differences.names if table.differences is not None else ())[:_SHOWN]:
+            mended = ", mended" if table.proven else ""
+            console.print(Text(printable(f"  {table.target}: {kind}: item {name}{mended}")))
+
     _section(console, _TABLES, [_table_row(table, arrow) for table in outcome.tables])
     _section(console, _BUCKETS, [_bucket_row(bucket, arrow) for bucket in outcome.buckets])
     _section(console, _SEARCH, [_index_row(index) for index in outcome.search])
@@ -110,7 +115,7 @@ def _table_row(table: TableOutcome, arrow: str) -> list[Text]:
         _figure(table.expired),
         _figure(table.quarantined, worrying=table.quarantined > 0),
         _figure(table.written),
-        _figure(table.in_target, worrying=table.in_target is not None and table.in_target != table.written),
+        _figure(table.in_target, worrying=table.in_target is not None and table.in_target != table.must_hold),
         _figure(table.addresses),
         _digests(table),
         _verdict(table.proven, table.contradicted),

@@ -95,7 +95,7 @@ async def copy_segment(
     counts = _Counts(**checkpoint.counters)
     total = checkpoint.digest
     identify = finder(task.key_names)
-    expired_of = _expiry(task)
+    expired_of = expiry(task)
     cursor = orjson.loads(sealer.open(checkpoint.cursor, context)) if checkpoint.cursor else None
     async with aclosing(reader.pages(checkpoint.segment, checkpoint.total_segments, cursor)) as pages:
         async for page in pages:
@@ -160,7 +160,7 @@ def _mask_page(
     return masked, left_out
 
 
-def _expiry(task: CopyTask) -> Callable[[RawItem], bool]:
+def expiry(task: CopyTask) -> Callable[[RawItem], bool]:
     """Says whether an item is expired. One without the attribute, or with a non-number in it, is not."""
     if task.ttl_attribute is None or task.expired_before is None:
         return lambda _item: False

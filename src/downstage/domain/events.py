@@ -48,11 +48,13 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class ObjectSynced:
-    """One object operation that has finished: `action` is copy, delete or skip. `key` is redacted."""
+    """One object operation that has finished: `action` is copy, delete, skip or fail, `reason` why it is one of the
+    last two. `key` is redacted."""
 
     bucket: str
     action: str
     key: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,12 +35,64 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StepOutcome:
-    """One step: its state, how long it took, and in one line what it did (or why it failed)."""
+    """One step: its state, how long it took, and in one line what it did, or why it failed (and its exit code)."""
 
     name: str
     state: StepState
     seconds: float = 0.0
     detail: str = ""
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """What a deep comparison of a table with its source found, item by item, after a second look by key.
+
+    `missing`, `extra` and `differing` are genuine: the target is not what was written. `untold` may be that, or
+    production having moved on; `unexplained` are segments whose digest no item explains. Those fail too.
+    `source_changed` and `quarantined` do not. Not `complete`: too many to look at each, counts of the scans alone.
+    `names` are (kind, keyed hash of the key after masking) of the first of those that fail.
+    """
+
+    missing: int = 0
+    extra: int = 0
+    differing: int = 0
+    untold: int = 0
+    unexplained: int = 0
+    source_changed: int = 0
+    quarantined: int = 0
+    complete: bool = True
+    names: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def failing(self) -> int:
+        """Everything that speaks against the target."""
+        return self.missing + self.extra + self.differing + self.untold + self.unexplained
+
+    @property
+    def told(self) -> str:
+        """In a few words: `1 item missing, 2 items extra; 5 items changed in the source since`."""
+        counts = (
+            (self.missing, "item", "missing"),
+            (self.extra, "item", "extra"),
+            (self.differing, "item", "differing"),
+            (self.untold, "item", "that differ and cannot be told from a change of the source"),
+            (self.unexplained, "segment", "whose digest no item explains"),
+        )
+        said = ", ".join(f"{_counted(count, noun)} {what}" for count, noun, what in counts if count)
+        if not self.complete:
+            return f"{said} (too many to look at each)"
+        moved = f"{_counted(self.source_changed, 'item')} changed in the source since" if self.source_changed else ""
+        return "; ".join(part for part in (said or "nothing missing, extra or differing", moved) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class RepairOutcome:
+    """What a repair did to one table: rows put, rows deleted, rows that would not become what they should."""
+
+    put: int = 0
+    deleted: int = 0
+    left: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +100,12 @@ class TableOutcome:
     """One table: items read, written, expired (not copied), quarantined, found in the target; both digests.
 
     Digests are 32 hex digits, or empty where that side was not (or not wholly) read. `read_from` and
-    `read_to` are ISO 8601 instants in UTC. `addresses` counts the addresses that were replaced, `kept` those that a
-    keep list left as they are, `opaque` the binaries that could not be looked into and show no address, `unknown` the
-    values at paths or of types that the lock does not know.
+    `read_to` are ISO 8601 instants in UTC, empty where an export was read. `addresses` counts the addresses that were
+    replaced, `kept` those that a keep list left as they are, `opaque` the binaries that could not be looked into and
+    show no address, `unknown` the values at paths or of types that the lock does not know.
+
+    After a repair `digest_written` is the repair's, and `expected` the number of items that must then be there; else
+    None. `differences` is what a deep comparison found, None if there was no need for one.
     """
 
     source: str
@@ -70,6 +125,14 @@ class TableOutcome:
     kept: int = 0
     opaque: int = 0
     unknown: int = 0
+    expected: int | None = None
+    differences: Differences | None = None
+    repaired: RepairOutcome | None = None
+
+    @property
+    def must_hold(self) -> int:
+        """How many items must be in the target."""
+        return self.written if self.expected is None else self.expected
 
     @property
     def proven(self) -> bool:
@@ -78,7 +141,7 @@ class TableOutcome:
             self.complete
             and self.quarantined == 0
             and self.read == self.written + self.expired + self.quarantined
-            and self.in_target == self.written
+            and self.in_target == self.must_hold
             and self.digest_written != ""
             and self.digest_written == self.digest_target
         )
@@ -87,16 +150,35 @@ class TableOutcome:
     def contradicted(self) -> bool:
         """Both sides were wholly read and do not agree, or items that were read are not accounted for."""
         compared = self.digest_written != "" and self.digest_target != ""
-        differs = self.digest_written != self.digest_target or self.in_target != self.written
+        differs = self.digest_written != self.digest_target or self.in_target != self.must_hold
         lost = self.read != self.written + self.expired + self.quarantined
         return (compared and differs) or (self.complete and lost)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOutcome:
+    """One raw export of production that stood in for a live table: where it lies, what it shows, what became of it.
+
+    `exported` and `deleted` are ISO 8601 instants in UTC, or empty: not known (it has not ended), not deleted. `ours`:
+    the run started it.
+    """
+
+    table: str
+    arn: str
+    place: str
+    ours: bool
+    exported: str = ""
+    deleted: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class BucketOutcome:
     """One bucket: what the sync did, and what a fresh comparison of both listings found still to do.
 
-    That is `differing`, None until the comparison was made; a `skipped` object is not counted in it.
+    That is `differing`, None until the comparison was made; an object that was `skipped` or has `failed` (S3 would not
+    copy or delete it) is not counted in it, nor one that has `changed` in the source since the sync began. `contents`
+    are the objects whose contents were compared, `altered` those of them that are not the source's. `renamed` are
+    objects whose keys held an address. `names` are the first few that failed, differ or changed, redacted.
     """
 
     source: str
@@ -108,16 +190,24 @@ class BucketOutcome:
     bytes_copied: int = 0
     differing: int | None = None
     skipped_reasons: tuple[tuple[str, int], ...] = ()
+    failed: int = 0
+    failed_reasons: tuple[tuple[str, int], ...] = ()
+    renamed: int = 0
+    changed: int = 0
+    contents: int = 0
+    altered: int = 0
+    compared_by: str = ""
+    names: tuple[str, ...] = ()
 
     @property
     def proven(self) -> bool:
-        """A fresh comparison was made and found nothing to do, and nothing was skipped."""
-        return self.differing == 0 and self.skipped == 0
+        """A fresh comparison was made and found nothing to do, and nothing was skipped or failed."""
+        return self.differing == 0 and self.altered == 0 and self.skipped == 0 and self.failed == 0
 
     @property
     def contradicted(self) -> bool:
-        """A fresh comparison was made and found objects still to copy or delete."""
-        return bool(self.differing)
+        """A fresh comparison found objects still to copy or delete, or contents that are not the source's."""
+        return bool(self.differing or self.altered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +269,34 @@ class LeakOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class SchemaDifference:
+    """In what a table is not its source's twin: `verdict` is `differs`, `unknown` (AWS did not tell) or `accepted`."""
+
+    table: str
+    fact: str
+    place: str
+    source: str
+    target: str
+    verdict: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ParityOutcome:
+    """The comparison of the tables' schemas after the copy. `unseen` says why there was none. It is no part of the
+    verdict: the items are proven whatever the table around them looks like."""
+
+    tables: tuple[str, ...] = ()
+    differences: tuple[SchemaDifference, ...] = ()
+    unseen: str = ""
+
+    @property
+    def demanded(self) -> tuple[SchemaDifference, ...]:
+        """Those that the configuration does not accept."""
+        return tuple(one for one in self.differences if one.verdict != "accepted")
+
+
+@dataclass(frozen=True, slots=True)
 class MaskingOutcome:
     """What the masking was: enough to compare two runs, nothing to undo it. `key_check` is not the key."""
 
@@ -222,6 +340,12 @@ class RefreshOutcome:
     leaks: LeakOutcome = field(default_factory=LeakOutcome)
     masking: MaskingOutcome | None = None
     consumers: str = ""
+    exports: tuple[ExportOutcome, ...] = ()
+    parity: ParityOutcome | None = None
+    kind: str = "refresh"
+    """`refresh`, or the one command that it was."""
+    standing: str = ""
+    """In what state the environment stands, in a sentence or two; empty for a run that finished."""
 
     @property
     def objections(self) -> tuple[Objection, ...]:
@@ -239,9 +363,18 @@ class RefreshOutcome:
 
         5 personal data found, before 4 the proof is contradicted, before 1 failed or not finished, before 6:
         all steps ended and nothing is contradicted, but something was left out or not verified. A run that
-        did not finish is never 6, whatever it has quarantined so far.
+        did not finish is never 6, whatever it has quarantined so far. The error of a step that failed gives
+        its own code, as the process does. A single step claims no proof: only what it found or left out counts, not
+        what it was never asked to do.
         """
-        return next((objection.exit_code for objection in self.objections), 0)
+        for step in self.steps:
+            if step.state is StepState.FAILED and step.exit_code is not None:
+                return step.exit_code
+        codes = [objection.exit_code for objection in self.objections]
+        if self.kind == "refresh":
+            return next(iter(codes), 0)
+        left_out = any(table.quarantined for table in self.tables) or any(b.skipped or b.failed for b in self.buckets)
+        return next((code for code in codes if code != 6), 6 if left_out else 0)
 
 
 def _objections(run: RefreshOutcome) -> Iterator[Objection]:
@@ -260,10 +393,14 @@ def _objections(run: RefreshOutcome) -> Iterator[Objection]:
 
     for table in run.tables:
         if table.contradicted:
-            yield Objection(4, Result.FAILED, f"Table {table.target} does not hold what was written to it.")
+            found = f": {table.differences.told}" if table.differences is not None else ""
+            yield Objection(4, Result.FAILED, f"Table {table.target} does not hold what was written to it{found}.")
     for bucket in run.buckets:
-        if bucket.contradicted:
-            text = f"Bucket {bucket.target} still differs in {_counted(bucket.differing or 0, 'object')}."
+        if bucket.differing:
+            text = f"Bucket {bucket.target} still differs in {_counted(bucket.differing, 'object')}."
+            yield Objection(4, Result.FAILED, text)
+        if bucket.altered:
+            text = f"Bucket {bucket.target} has other contents than its source in {_counted(bucket.altered, 'object')}."
             yield Objection(4, Result.FAILED, text)
     for index in run.search:
         if not index.proven and not unfinished:  # an index that is still filling contradicts nothing
@@ -272,7 +409,7 @@ def _objections(run: RefreshOutcome) -> Iterator[Objection]:
     for step in run.steps:
         if step.state is StepState.FAILED:
             text = f"Step {step.name} failed: {step.detail or 'no reason was recorded.'}"
-            yield Objection(1, Result.FAILED, text)
+            yield Objection(step.exit_code or 1, Result.FAILED, text)
     if unfinished:
         text = f"The run has not finished; to do: {', '.join(step.name for step in unfinished)}."
         yield Objection(1, Result.INCOMPLETE, text)
@@ -287,7 +424,12 @@ def _objections(run: RefreshOutcome) -> Iterator[Objection]:
         if bucket.skipped:
             text = f"{_counted(bucket.skipped, 'object')} of {bucket.source} skipped."
             yield Objection(6, Result.INCOMPLETE, text)
-        elif not bucket.proven and not bucket.contradicted:
+        if bucket.failed:
+            text = f"{_counted(bucket.failed, 'object')} of {bucket.source} could not be copied or deleted."
+            yield Objection(6, Result.INCOMPLETE, text)
+        if bucket.skipped or bucket.failed:
+            continue
+        if not bucket.proven and not bucket.contradicted:
             yield Objection(6, Result.INCOMPLETE, f"Bucket {bucket.target} was not verified.")
     for step in run.steps:
         if step.state is StepState.SKIPPED:

@@ -6,11 +6,13 @@ Patterns (`wipe`, `streams.functions`) are shell-style and are resolved against 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from downstage.domain.environment import Environment
+from downstage.domain.export import ExportPlan
 from downstage.domain.policy import Policy, SchemaLock, Unknown
 from downstage.domain.refs import (
     SourceBucket,
@@ -22,14 +24,56 @@ from downstage.domain.refs import (
 )
 from downstage.domain.table_schema import ParityTerms
 
+Compare = Literal["etag", "aws", "size"]
+OnPersonalKey = Literal["fail", "mask", "skip"]
+
 
 @dataclass(frozen=True, slots=True)
 class TablePair:
-    """Copy `source` to `target`. `terms` say in what the two tables may differ."""
+    """Copy `source` to `target`. `terms` say in what the two tables may differ. With an `export` that is what is read,
+    and the live table is not."""
 
     source: SourceTable
     target: TargetTable
     terms: ParityTerms = field(default_factory=ParityTerms)
+    export: ExportPlan | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MaxDelete:
+    """How many objects a sync may delete unasked: `objects` (None: any number) and that `share` (0 to 1) of what the
+    target holds. Both hold."""
+
+    objects: int | None = None
+    share: float = 0.10
+
+    def of(self, held: int) -> int:
+        """The limit for a target that holds so many objects."""
+        by_share = int(round(held * self.share, 6))
+        return by_share if self.objects is None else min(self.objects, by_share)
+
+
+@dataclass(frozen=True, slots=True)
+class SyncOptions:
+    """How a bucket is synced.
+
+    Of the source the keys under `source_prefix` are taken; in the target they stand under `target_prefix`. `include`
+    and `exclude` are shell patterns over what follows the prefix; what they leave out is neither copied nor deleted.
+    `storage_class` None leaves it to S3, `same` keeps the source's. `max_delete` decides about stopping, not
+    about what is done.
+    """
+
+    source_prefix: str = ""
+    target_prefix: str = ""
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    compare: Compare = "etag"
+    on_personal_key: OnPersonalKey = "fail"
+    tags: Literal["copy", "skip"] = "copy"
+    storage_class: str | None = None
+    acl: str | None = None
+    kms_key: str | None = None
+    max_delete: MaxDelete = field(default_factory=MaxDelete)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +83,13 @@ class BucketPair:
     source: SourceBucket
     target: TargetBucket
     delete: bool = False
+    options: SyncOptions = field(default_factory=SyncOptions)
+
+    @property
+    def terms(self) -> str:
+        """A digest of what must be the same when a sync goes on: both buckets, and all that says what is done."""
+        steady = replace(self, options=replace(self.options, max_delete=MaxDelete()))
+        return hashlib.sha256(repr(steady).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +99,7 @@ class ItemFlag:
     table: TargetTable
     key: Mapping[str, Any]
     values: Mapping[str, Any]
+    name_as: str | None = None
 
     @property
     def label(self) -> str:
@@ -61,6 +113,7 @@ class ParameterFlag:
 
     name: str
     value: str
+    name_as: str | None = None
 
     @property
     def label(self) -> str:
@@ -85,6 +138,22 @@ class Deploy:
 
     kind: str
     options: Mapping[str, Any]
+
+    @property
+    def label(self) -> str:
+        """What is done, for output: what is started, and where."""
+        where = "of {project} on {branch}".format_map(self.options) if "project" in self.options else ""
+        match self.kind:
+            case "circleci" if self.options["rerun"] is not None:
+                return f"circleci: reruns {self.options['rerun']} {where}"
+            case "circleci":
+                return f"circleci: starts a pipeline {where}"
+            case "github":
+                return f"github: starts {self.options['workflow']} {where}"
+            case "command":
+                return f"command: {self.options['run'][0]}"
+            case kind:
+                return kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,17 +224,30 @@ class EnginePlan:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """How much of a table's capacity a copy may use: units a second, of the source and of the target; None is `auto`,
-    which takes what it gets and gives way when it is throttled."""
+    """How much of a table's capacity may be used: units a second, of the source and of the target while they are
+    copied, and of the target while it is verified; None is `auto`, which takes what it gets and gives way when it is
+    throttled."""
 
     read: float | None = None
     write: float | None = None
+    verify: float | None = None
 
     def shared(self, workers: int) -> Rates:
         """One worker's equal share."""
-        return Rates(
-            None if self.read is None else self.read / workers, None if self.write is None else self.write / workers
-        )
+        return Rates(*(None if rate is None else rate / workers for rate in (self.read, self.write, self.verify)))
+
+
+@dataclass(frozen=True, slots=True)
+class MaxQuarantine:
+    """How many items of one table may be left out before the run stops: so many `items`, or such a `share` (0 to 1) of
+    those that the table is thought to hold; where both are given, whichever is more."""
+
+    items: int = 100
+    share: float = 0.001
+
+    def of(self, about: int) -> int:
+        """The limit for a table of about so many items."""
+        return max(self.items, int(round(about * self.share, 6)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +266,8 @@ class RefreshPlan:
     buckets: tuple[BucketPair, ...] = ()
     search: SearchPlan | None = None
     rates: Rates = field(default_factory=Rates)
+    max_quarantine: MaxQuarantine = field(default_factory=MaxQuarantine)
+    approve: tuple[str, ...] = ()
 
     @property
     def flags_tables(self) -> frozenset[str]:

@@ -45,6 +45,14 @@ class SourceBucket:
 
 
 @dataclass(frozen=True, slots=True)
+class ExportBucket:
+    """A bucket of production's account that DynamoDB exports into. Only a run's own exports are ever deleted there."""
+
+    account: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class TargetBucket:
     """A bucket whose objects may be replaced and deleted."""
 

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 
@@ -22,7 +23,8 @@ from downstage.errors import DownstageError
 from downstage.ports import Lane
 
 _POOLS = 4
-_PATIENCE = 2.0
+_PATIENCE = 1.0
+_MERCY = 0.5
 
 
 class LocalEngine:
@@ -70,8 +72,9 @@ class LocalEngine:
         self._pool = pool
         self._idle.clear()
         try:
-            waiting: dict[Future[None], Lane] = {pool.submit(work, lane): lane for lane in lanes}
-            while waiting:
+            with _deaf_to_interrupts():
+                waiting: dict[Future[None], Lane] = {pool.submit(work, lane): lane for lane in lanes}
+            while waiting and not self._stopped.is_set():
                 ended, _ = wait(waiting, return_when=FIRST_COMPLETED)
                 for future in ended:
                     lane = waiting.pop(future)
@@ -96,7 +99,20 @@ def _end(pool: ProcessPoolExecutor) -> None:
     for worker in workers:
         worker.terminate()
     for worker in workers:
-        worker.join()
+        worker.join(_MERCY)
+        if worker.is_alive():
+            worker.kill()
+            worker.join()
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Processes begun in this block never see Ctrl-C, not even before they can ignore it; ours waits for its end."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _prepare_worker() -> None:

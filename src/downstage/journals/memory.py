@@ -77,6 +77,22 @@ class MemoryJournal:
             kept = replace(step, intent=_stored(step.intent), result=_stored(step.result))
             self._steps.setdefault(run_id, {})[step.name] = kept
 
+    def forget_step(self, run_id: str, epoch: int, name: str, tasks: Sequence[str]) -> None:
+        """Takes a step back, with what its tasks have kept."""
+        with self._fenced(run_id, epoch):
+            self._steps.get(run_id, {}).pop(name, None)
+            for kept in (self._checkpoints, self._quarantine):
+                for place in [place for place in kept if place[0] == run_id and place[1].startswith(tuple(tasks))]:
+                    kept.pop(place)
+            canaries = self._canaries.get(run_id, {})
+            for task, segment in [place for place in canaries if place[0].startswith(tuple(tasks))]:
+                canaries.pop((task, segment))
+
+    def checkpoint(self, run_id: str, task: str, segment: int) -> Checkpoint | None:
+        """The last checkpoint of one segment, or None."""
+        with self._lock:
+            return self._checkpoints.get((run_id, task), {}).get(segment)
+
     def checkpoints(self, run_id: str, task: str) -> Sequence[Checkpoint]:
         """The last checkpoint of each segment that has one, by segment."""
         with self._lock:
@@ -117,6 +133,11 @@ class MemoryJournal:
         """The run's canaries by task and segment."""
         with self._lock:
             return {place: list(kept) for place, kept in self._canaries.get(run_id, {}).items()}
+
+    def segment_canaries(self, run_id: str, task: str, segment: int) -> Sequence[str]:
+        """The canaries of one segment."""
+        with self._lock:
+            return list(self._canaries.get(run_id, {}).get((task, segment), ()))
 
     @contextmanager
     def _fenced(self, run_id: str, epoch: int) -> Iterator[RunRecord]:

@@ -142,7 +142,8 @@ class SqliteJournal:
         """Enters or replaces a step; it keeps its place in the order."""
         with self._fenced(run_id, epoch) as connection:
             connection.execute(
-                "insert into steps values (?, ?, (select count(*) from steps where run_id = ?), ?, ?, ?, ?, ?) "
+                "insert into steps values (?, ?, "
+                "(select coalesce(max(place), -1) + 1 from steps where run_id = ?), ?, ?, ?, ?, ?) "
                 "on conflict (run_id, name) do update set state = excluded.state, seconds = excluded.seconds, "
                 "detail = excluded.detail, intent = excluded.intent, result = excluded.result",
                 (
@@ -157,7 +158,26 @@ class SqliteJournal:
                 ),
             )
 
+    def forget_step(self, run_id: str, epoch: int, name: str, tasks: Sequence[str]) -> None:
+        """Takes a step back, with what its tasks have kept."""
+        with self._fenced(run_id, epoch) as connection:
+            connection.execute("delete from steps where run_id = ? and name = ?", (run_id, name))
+            for table in ("checkpoints", "quarantine", "canaries"):
+                for prefix in tasks:
+                    connection.execute(
+                        f"delete from {table} where run_id = ? and substr(task, 1, ?) = ?",  # noqa: S608
+                        (run_id, len(prefix), prefix),
+                    )
+
     # -- lanes
+
+    def checkpoint(self, run_id: str, task: str, segment: int) -> Checkpoint | None:
+        """The last checkpoint of one segment, or None."""
+        with self._reading() as connection:
+            row = connection.execute(
+                "select * from checkpoints where run_id = ? and task = ? and segment = ?", (run_id, task, segment)
+            ).fetchone()
+        return _checkpoint(row) if row else None
 
     def checkpoints(self, run_id: str, task: str) -> Sequence[Checkpoint]:
         """The last checkpoint of each segment that has one, by segment."""
@@ -224,6 +244,15 @@ class SqliteJournal:
         with self._reading() as connection:
             rows = connection.execute("select task, segment, canaries from canaries where run_id = ?", (run_id,))
             return {(row["task"], row["segment"]): orjson.loads(row["canaries"]) for row in rows}
+
+    def segment_canaries(self, run_id: str, task: str, segment: int) -> Sequence[str]:
+        """The canaries of one segment."""
+        with self._reading() as connection:
+            row = connection.execute(
+                "select canaries from canaries where run_id = ? and task = ? and segment = ?", (run_id, task, segment)
+            ).fetchone()
+        canaries: list[str] = orjson.loads(row["canaries"]) if row else []
+        return canaries
 
     # -- inside
 

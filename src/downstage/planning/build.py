@@ -10,9 +10,12 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from downstage.config import schema
+from downstage.config.buckets import BucketPair as BucketSettings
 from downstage.config.checks import canonical, nearest
 from downstage.config.masking_files import MaskingFiles, read_masking_files
 from downstage.domain.environment import Environment
+from downstage.domain.export import ExportPlan
+from downstage.domain.flags import configured_values, mentioned, substituted
 from downstage.domain.plan import (
     BucketPair,
     Deploy,
@@ -21,15 +24,26 @@ from downstage.domain.plan import (
     IndexExpectation,
     ItemFlag,
     MaskingPlan,
+    MaxDelete,
+    MaxQuarantine,
     ParameterFlag,
     Rates,
     RefreshPlan,
     SearchPlan,
     Streams,
+    SyncOptions,
     TablePair,
     Wipe,
 )
-from downstage.domain.refs import SourceBucket, SourceDomain, SourceTable, TargetBucket, TargetDomain, TargetTable
+from downstage.domain.refs import (
+    ExportBucket,
+    SourceBucket,
+    SourceDomain,
+    SourceTable,
+    TargetBucket,
+    TargetDomain,
+    TargetTable,
+)
 from downstage.domain.table_schema import ParityTerms, Units
 from downstage.errors import ConfigError
 
@@ -63,9 +77,6 @@ def build_plan(
         able = [name for name, other in config.environments.items() if other.refresh is not None]
         hint = f"environments that can be refreshed: {', '.join(able)}" if able else "no environment has one"
         raise ConfigError(f"environment '{environment}' has no 'refresh' in the configuration; {hint}")
-    if refresh.deploy is not None and refresh.deploy.kind != "clone" and "deploy" not in skip:
-        kind = refresh.deploy.kind
-        raise ConfigError(f"deploy: {kind} is not available in this version; use clone, or --skip deploy")
     source = environment_of(config, refresh.source, base=base)
     target = environment_of(config, environment, base=base)
     return RefreshPlan(
@@ -75,7 +86,7 @@ def build_plan(
         engine=_engine(config.engine, engine, workers, segments),
         flags=tuple(_flag(flag, target) for flag in refresh.flags),
         wipe=None if refresh.wipe is None else Wipe(refresh.wipe.tables, refresh.wipe.domains),
-        deploy=None if refresh.deploy is None else Deploy(refresh.deploy.kind, refresh.deploy.options),
+        deploy=_deploy(refresh, target, base),
         streams=_streams(refresh.streams, target),
         tables=_tables(refresh, source, target),
         buckets=tuple(
@@ -83,11 +94,14 @@ def build_plan(
                 SourceBucket(source.account, bucket.source),
                 TargetBucket(target.account, bucket.target),
                 delete=bucket.delete,
+                options=_sync_options(bucket),
             )
             for bucket in refresh.buckets
         ),
         search=_search(refresh.search, source, target),
-        rates=Rates(_rate(refresh.rates.read), _rate(refresh.rates.write)),
+        rates=Rates(_rate(refresh.rates.read), _rate(refresh.rates.write), _rate(refresh.rates.verify)),
+        max_quarantine=_max_quarantine(refresh.max_quarantine),
+        approve=refresh.approve,
     )
 
 
@@ -103,7 +117,8 @@ def _tables(refresh: schema.Refresh, source: Environment, target: Environment) -
         TablePair(
             SourceTable(source.account, source.region, table.source),
             TargetTable(target.account, target.region, table.target),
-            ParityTerms(
+            export=_export(refresh, table, source),
+            terms=ParityTerms(
                 accept=(*parity.accept, *table.accept),
                 kms=parity.kms,
                 accounts=parity.accounts,
@@ -114,6 +129,26 @@ def _tables(refresh: schema.Refresh, source: Environment, target: Environment) -
             ),
         )
         for table in refresh.tables
+    )
+
+
+def _export(refresh: schema.Refresh, table: schema.TablePair, source: Environment) -> ExportPlan | None:
+    export = None if table.live else table.export or refresh.export
+    if export is None:
+        return None
+    if export.arn is not None and export.arn.split("/")[1] != table.source:
+        raise ConfigError(
+            f"table {table.source}: 'export.arn' names an export of table {export.arn.split('/')[1]}; an export by "
+            "ARN is one table's: give each table its own"
+        )
+    return ExportPlan(
+        bucket=ExportBucket(source.account, export.bucket),
+        prefix=export.prefix or "",
+        kms=export.kms,
+        at=export.time,
+        arn=export.arn,
+        keep=export.kept,
+        patience=export.patience,
     )
 
 
@@ -182,16 +217,56 @@ def _engine(configured: schema.Engine, name: str | None, workers: int | None, se
     return plan
 
 
+def _sync_options(bucket: BucketSettings) -> SyncOptions:
+    prefix = bucket.from_prefix or ""
+    return SyncOptions(
+        source_prefix=prefix,
+        target_prefix=prefix if bucket.to_prefix is None else bucket.to_prefix,
+        include=bucket.include,
+        exclude=bucket.exclude,
+        compare=bucket.compare,
+        on_personal_key=bucket.on_personal_key,
+        tags=bucket.tags,
+        storage_class=bucket.storage_class,
+        acl=bucket.acl,
+        kms_key=bucket.kms_key,
+        max_delete=MaxDelete(bucket.max_delete.objects, bucket.max_delete.percent / 100),
+    )
+
+
 def _rate(rate: int | str) -> float | None:
     return float(rate) if isinstance(rate, int) else None
+
+
+def _max_quarantine(bearable: int | str | None) -> MaxQuarantine:
+    if bearable is None:
+        return MaxQuarantine()
+    if isinstance(bearable, int):
+        return MaxQuarantine(items=bearable, share=0.0)
+    return MaxQuarantine(items=0, share=float(bearable.rstrip(" %")) / 100)
 
 
 def _flag(flag: schema.Flag, target: Environment) -> Flag:
     if flag.dynamodb is not None:
         table = TargetTable(target.account, target.region, flag.dynamodb.table)
-        return ItemFlag(table, flag.dynamodb.key, flag.dynamodb.set)
+        return ItemFlag(table, flag.dynamodb.key, flag.dynamodb.set, flag.name_as)
     assert flag.ssm is not None  # the schema allows exactly one of the two
-    return ParameterFlag(flag.ssm.name, flag.ssm.value)
+    return ParameterFlag(flag.ssm.name, flag.ssm.value, flag.name_as)
+
+
+def _deploy(refresh: schema.Refresh, target: Environment, base: Path) -> Deploy | None:
+    """The deployer with its paths made absolute. Raises ConfigError for `${flags.NAME}` that is no flag's."""
+    deploy = refresh.deploy
+    if deploy is None:
+        return None
+    options = deploy.options
+    if mentioned(options):
+        substituted(options, configured_values(_flag(flag, target) for flag in refresh.flags))
+    if "token" in options:
+        options["token"] = _key(options["token"], base)
+    if "directory" in options:
+        options["directory"] = _absolute(base, options["directory"])
+    return Deploy(deploy.kind, options)
 
 
 def _streams(streams: schema.Streams | None, target: Environment) -> Streams | None:

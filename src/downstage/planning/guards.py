@@ -13,8 +13,9 @@ from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
 
 from downstage.domain.environment import Caller, Environment
+from downstage.domain.export import FOLDER, ExportPlan, bare_arn, export_id, root_of
 from downstage.domain.plan import BucketPair, ItemFlag, RefreshPlan
-from downstage.domain.refs import TargetBucket, TargetDomain, TargetTable
+from downstage.domain.refs import ExportBucket, TargetBucket, TargetDomain, TargetTable
 from downstage.errors import GuardRefused, RunConflict
 
 OWN_PREFIX = "downstage-"
@@ -172,6 +173,53 @@ def check_copy_target(table: TargetTable, *, empty: bool | None, resumes_own_run
     raise RunConflict(
         _line(f"copying to table '{table.name}'", why, "wipe it first, or resume the run that is writing to it")
     )
+
+
+def check_exports(plan: RefreshPlan) -> None:
+    """Every export bucket lies in production's account, not in the target's, and is no bucket that is synced.
+
+    A raw copy of production that could be read in the target, or were synced to it, would undo the masking.
+    """
+    synced = {name for pair in plan.buckets for name in (pair.source.name, pair.target.name)}
+    for pair in plan.tables:
+        if pair.export is None:
+            continue
+        bucket = pair.export.bucket
+        if bucket.account == plan.target.account or bucket.account != plan.source.account:
+            whose = "the target's" if bucket.account == plan.target.account else "not production's"
+            raise _refused(
+                f"exporting table '{pair.source.name}' to bucket '{bucket.name}'",
+                f"its account {bucket.account} is {whose}, and a raw export stays in production's",
+                "name a bucket of production's account, and give the target an account of its own",
+            )
+        if bucket.name in synced:
+            raise _refused(
+                f"exporting table '{pair.source.name}' to bucket '{bucket.name}'",
+                "the same bucket is synced, so that raw exports would reach the target",
+                "give the exports a bucket of their own",
+            )
+
+
+def check_export_delete(
+    plan: RefreshPlan, export: ExportPlan, bucket: ExportBucket, arn: str, root: str, keys: Iterable[str]
+) -> None:
+    """The one exception to "production is only read": what is deleted lies in the folder of one export, of a table of
+    this plan, in its configured bucket, and the plan does not keep it. `keys` are the objects that would be deleted."""
+    what = f"deleting the export in bucket '{bucket.name}'"
+    remedy = "delete it by hand if it must go"
+    named = bare_arn(arn).partition("/export/")[0]
+    known = any(pair.export == export and bare_arn(pair.source.arn) == named for pair in plan.tables)
+    if not known or bucket != export.bucket or bucket.account != plan.source.account:
+        raise _refused(what, "it is not the export bucket that the plan names for this table", remedy)
+    if export.keep or (export.arn is not None and export.arn != arn):
+        raise _refused(what, "the plan keeps this export", remedy)
+    folder = re.fullmatch(rf"(?:[^/]+/)*{FOLDER}/([A-Za-z0-9][A-Za-z0-9-]*)/", root)
+    if folder is None or folder[1] != export_id(arn):
+        raise _refused(what, "the folder is not the one of this export", remedy)
+    if export.arn is None and root != root_of(export.prefix, arn):
+        raise _refused(what, "the folder does not lie below the prefix that the plan names", remedy)
+    if not all(key.startswith(root) for key in keys):
+        raise _refused(what, "an object lies outside the export's own folder", remedy)
 
 
 def resolve_patterns(patterns: Iterable[str], existing: Iterable[str]) -> tuple[str, ...]:

@@ -11,17 +11,21 @@ from functools import partial
 from itertools import islice
 
 from downstage.domain.environment import Environment
+from downstage.domain.export import ExportPlan
 from downstage.domain.plan import BucketPair, RefreshPlan, TablePair
 from downstage.errors import AwsError, ConfigError, DownstageError, NotFound, Unreachable
 from downstage.planning import guards
+from downstage.planning.exports import check_facts, check_window
 from downstage.ports import (
     Deployer,
+    ExportFiles,
     Identity,
     ObjectFacts,
     ObjectStore,
     SearchDomains,
     StreamControl,
     TableAdmin,
+    TableExports,
     TableFacts,
 )
 
@@ -41,6 +45,8 @@ def find_problems(
     check_masking: Callable[[TableFacts], None],
     deployer: Deployer | None,
     steps: Collection[str] | None = None,
+    exports: TableExports | None = None,
+    export_files: ExportFiles | None = None,
 ) -> list[DownstageError]:
     """All problems, worst side first; an empty list means that nothing stands in the way.
 
@@ -62,11 +68,15 @@ def find_problems(
         return True
 
     look(lambda: guards.check_accounts(plan, environments))
+    look(lambda: guards.check_exports(plan))
     source_there = look(lambda: guards.check_identity(plan.source, source_identity.caller(), environments))
     target_there = look(lambda: guards.check_identity(plan.target, target_identity.caller(), environments))
     if source_there:
         for pair in plan.tables:
             look(partial(_source_table, source_tables, pair.source.name, check_masking))
+            if pair.export is not None and exports is not None and export_files is not None:
+                look(partial(export_files.check, pair.export.bucket))
+                look(partial(_export, pair, pair.export, exports))
         if plan.search is not None and plan.search.source is not None:
             look(partial(_domain, source_domains, plan.search.source.name, "source", "search.from"))
     if target_there:
@@ -107,6 +117,15 @@ def _source_table(tables: TableAdmin, name: str, check_masking: Callable[[TableF
     check_masking(tables.facts(name))
 
 
+def _export(pair: TablePair, export: ExportPlan, exports: TableExports) -> None:
+    """The table can be exported, or the export that is given can be read as it."""
+    if export.arn is None:
+        check_window(pair, exports.window(pair.source.name))
+        return
+    facts = exports.facts(export.arn)
+    check_facts(pair, export, facts)
+
+
 def _domain(domains: SearchDomains, name: str, side: str, setting: str) -> None:
     if domains.description(name) is None:
         raise NotFound(f"there is no search domain {name} in the {side}: correct {setting} in the configuration")
@@ -115,7 +134,7 @@ def _domain(domains: SearchDomains, name: str, side: str, setting: str) -> None:
 def source_objects(store: ObjectStore, pair: BucketPair) -> Iterator[ObjectFacts]:
     """The source's listing, as a sync may rely on it. Raises GuardRefused if it fails and a sync would delete."""
     try:
-        yield from store.list(pair.source, None)
+        yield from store.list(pair.source, None, pair.options.source_prefix)
     except (NotFound, Unreachable):
         raise
     except AwsError as error:
@@ -127,7 +146,7 @@ def source_objects(store: ObjectStore, pair: BucketPair) -> Iterator[ObjectFacts
 def _bucket(store: ObjectStore, pair: BucketPair) -> None:
     empty = not any(True for _ in islice(source_objects(store, pair), 1))
     guards.check_sync(pair, source_is_empty=empty, delete=pair.delete)
-    any(True for _ in islice(store.list(pair.target, None), 1))
+    any(True for _ in islice(store.list(pair.target, None, pair.options.target_prefix), 1))
 
 
 def _empty_target(tables: TableAdmin, pair: TablePair) -> None:

@@ -32,6 +32,12 @@ def render_html(outcome: RefreshOutcome) -> str:
         meaning=MEANING[outcome.result],
         key_numbers=_key_numbers(outcome),
         objections=[objection.text for objection in outcome.objections[1:]],
+        wrong_items=[
+            (table.target, kind, name, table.proven)
+            for table in outcome.tables
+            if table.differences is not None
+            for kind, name in table.differences.names
+        ],
         proven=proven(outcome),
         limits=limits(outcome),
         kept=kept(outcome),

@@ -74,6 +74,15 @@ def _sections(outcome: RefreshOutcome) -> Iterator[str]:
                 for i in outcome.search
             ],
         )
+    wrong = [
+        (_code(table.target), kind, _code(name), "mended" if table.proven else "**wrong**")
+        for table in outcome.tables
+        if table.differences is not None
+        for kind, name in table.differences.names
+    ]
+    if wrong:
+        first = wrong[:_SHOWN_PLACES]
+        yield _section(f"Items found wrong, the first {len(first)}", ("Table", "What", "Item", "Now"), first)
     if outcome.leaks.places:
         shown = outcome.leaks.places[:_SHOWN_PLACES]
         rows = [_place_row(place) for place in shown]

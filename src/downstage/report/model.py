@@ -12,9 +12,11 @@ from typing import Any
 
 from downstage.domain.outcome import (
     BucketOutcome,
+    Differences,
     IndexOutcome,
     LeakOutcome,
     MaskingOutcome,
+    ParityOutcome,
     RefreshOutcome,
     TableOutcome,
 )
@@ -33,6 +35,7 @@ def as_document(outcome: RefreshOutcome) -> dict[str, Any]:
         "version": VERSION,
         "run_id": outcome.run_id,
         "environment": outcome.environment,
+        "kind": outcome.kind,
         "result": outcome.result.value,
         "exit_code": outcome.exit_code,
         "why": why(outcome),
@@ -53,6 +56,9 @@ def as_document(outcome: RefreshOutcome) -> dict[str, Any]:
         "leaks": _leaks(outcome.leaks),
         "masking": None if outcome.masking is None else _masking(outcome.masking),
         "consumers": outcome.consumers,
+        "standing": outcome.standing,
+        "exports": [asdict(export) for export in outcome.exports],
+        "parity": None if outcome.parity is None else _parity(outcome.parity),
         "statements": statements(outcome),
     }
 
@@ -79,17 +85,34 @@ def _totals(outcome: RefreshOutcome) -> dict[str, int]:
 def _table(table: TableOutcome) -> dict[str, Any]:
     reasons = [{"reason": reason, "items": count} for reason, count in table.quarantine_reasons]
     verdict = {"proven": table.proven, "contradicted": table.contradicted}
-    return {**asdict(table), "quarantine_reasons": reasons, **verdict}
+    return {**asdict(table), "quarantine_reasons": reasons, "differences": _differences(table.differences), **verdict}
+
+
+def _differences(found: Differences | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    fields = asdict(found)
+    del fields["names"]
+    return {**fields, "items": [{"kind": kind, "item": name} for kind, name in found.names]}
 
 
 def _bucket(bucket: BucketOutcome) -> dict[str, Any]:
-    reasons = [{"reason": reason, "objects": count} for reason, count in bucket.skipped_reasons]
+    skipped, failed = (
+        [{"reason": reason, "objects": count} for reason, count in reasons]
+        for reasons in (bucket.skipped_reasons, bucket.failed_reasons)
+    )
     verdict = {"proven": bucket.proven, "contradicted": bucket.contradicted}
-    return {**asdict(bucket), "skipped_reasons": reasons, **verdict}
+    listed = {"skipped_reasons": skipped, "failed_reasons": failed, "names": list(bucket.names)}
+    return {**asdict(bucket), **listed, **verdict}
 
 
 def _index(index: IndexOutcome) -> dict[str, Any]:
     return {**asdict(index), "proven": index.proven}
+
+
+def _parity(found: ParityOutcome) -> dict[str, Any]:
+    differences = [asdict(one) for one in found.differences]
+    return {"tables": list(found.tables), "differences": differences, "unseen": found.unseen}
 
 
 def _masking(masking: MaskingOutcome) -> dict[str, Any]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from downstage.domain.outcome import LeakOutcome, RefreshOutcome, Result, TableOutcome
-from downstage.report.figures import counted, number, parsed, percentage, period, share
+from downstage.domain.outcome import BucketOutcome, ExportOutcome, LeakOutcome, RefreshOutcome, Result, TableOutcome
+from downstage.report.figures import counted, instant, number, parsed, percentage, period, share
 
 _NAMED = 20
 _REASONS = 5
+_OBJECTS = 10
+_FACTS = 8
 
 MEANING = {
     Result.PROVEN: "Everything that was to be copied is in the target as it was written, and the scan found "
@@ -38,7 +40,7 @@ def statements(outcome: RefreshOutcome) -> list[str]:
 def proven(outcome: RefreshOutcome) -> list[str]:
     """What holds, whatever the verdict on the whole."""
     sentences = []
-    tables = [table for table in outcome.tables if table.proven]
+    tables = [table for table in outcome.tables if table.proven and table.expected is None]
     if tables:
         written = counted(sum(table.written for table in tables), "item")
         sentences.append(
@@ -46,12 +48,16 @@ def proven(outcome: RefreshOutcome) -> list[str]:
             f"written or had expired, and a fresh read of the target found exactly the {written} that were "
             "written, with the same digest."
         )
+    sentences += [_mended(table) for table in outcome.tables if table.proven and table.expected is not None]
     buckets = [bucket for bucket in outcome.buckets if bucket.proven]
     if buckets:
         sentences.append(
             f"Proven for {share(len(buckets), len(outcome.buckets), 'bucket')}: a fresh comparison of the "
             "listings of source and target found nothing left to do."
         )
+        contents = sum(bucket.contents for bucket in buckets)
+        if contents:
+            sentences.append(f"{counted(contents, 'object')} of them had the source's contents when they were read.")
     indexes = [index for index in outcome.search if index.proven]
     if indexes:
         found = counted(sum(index.found for index in indexes), "document")
@@ -74,15 +80,25 @@ def proven(outcome: RefreshOutcome) -> list[str]:
 
 def limits(outcome: RefreshOutcome) -> list[str]:
     """What was left out, what was not looked at, and what stays true of pseudonymised data."""
-    sentences: list[str] = []
-    starts = [table.read_from for table in outcome.tables if table.read_from]
-    ends = [table.read_to for table in outcome.tables if table.read_to]
+    sentences: list[str] = [outcome.standing] if outcome.standing else []
+    alive = [table for table in outcome.tables if table.read_from]
+    starts = [table.read_from for table in alive]
+    ends = [table.read_to for table in alive if table.read_to]
     if starts and ends:
         read = period(min(starts, key=_order), max(ends, key=_order))
-        sentences.append(f"The source was read from {read}; this is not a point in time.")
+        which = "The source" if len(alive) == len(outcome.tables) else ", ".join(table.source for table in alive)
+        sentences.append(f"{which} was read from {read}; this is not a point in time.")
+    sentences += _exports(outcome.exports)
+    sentences += _parity(outcome)
     expired = sum(table.expired for table in outcome.tables)
     if expired:
         sentences.append(f"{counted(expired, 'item')} past the time to live: not copied.")
+    sentences += [
+        f"{counted(table.differences.source_changed, 'item')} of {table.source} changed since the copy: "
+        f"{table.target} holds what was copied."
+        for table in outcome.tables
+        if table.differences is not None and table.differences.source_changed
+    ]
     for table in outcome.tables:
         for reason, count in table.quarantine_reasons[:_REASONS]:
             sentences.append(f"{counted(count, 'item')} of {table.source} quarantined: {reason}.")
@@ -91,6 +107,9 @@ def limits(outcome: RefreshOutcome) -> list[str]:
     for bucket in outcome.buckets:
         for reason, count in bucket.skipped_reasons:
             sentences.append(f"{counted(count, 'object')} of {bucket.source} skipped: {reason}.")
+        for reason, count in bucket.failed_reasons:
+            sentences.append(f"{counted(count, 'object')} of {bucket.source} failed: {reason}.")
+        sentences += _bucket_notes(bucket)
     if outcome.buckets:
         sentences.append(
             "Objects were copied as they are: their listings were compared, what is in them was neither "
@@ -115,6 +134,80 @@ def limits(outcome: RefreshOutcome) -> list[str]:
         "The data are pseudonymised, not anonymous: they stay personal data, for whoever holds the key can re-identify."
     )
     return sentences
+
+
+def _parity(outcome: RefreshOutcome) -> list[str]:
+    """In what the tables are not their sources' twins; a table of that kind is not silently passed over."""
+    found = outcome.parity
+    if found is None:
+        return []
+    if found.unseen:
+        return [f"Whether the tables are their sources' twins was not seen: {found.unseen}"]
+    sentences = []
+    for table in found.tables:
+        mine = [one for one in found.demanded if one.table == table]
+        facts = list(dict.fromkeys(f"{one.fact}:{one.place}" if one.place else one.fact for one in mine))
+        if facts:
+            more = f" and {len(facts) - _FACTS} more" if len(facts) > _FACTS else ""
+            sentences.append(
+                f"Table {table} is not its source's twin in {', '.join(facts[:_FACTS])}{more}: see "
+                f"'downstage tables diff {outcome.environment}', then clone, or accept it under 'parity'."
+            )
+    return sentences
+
+
+def _exports(exports: Sequence[ExportOutcome]) -> list[str]:
+    """What the exports show, and what became of the raw data."""
+    sentences = [
+        f"{export.table} was read from an export, exported at {instant(export.exported)}: a point in "
+        "time, as exactly as DynamoDB exports (to about a minute)."
+        for export in exports
+        if export.exported
+    ]
+    for export in exports:
+        whose = "" if export.ours else " (given by its ARN)"
+        if export.deleted:
+            when = instant(export.deleted)
+            sentences.append(f"The raw export of {export.table}{whose}, {export.place}, was deleted at {when}.")
+        else:
+            sentences.append(
+                f"The raw export of {export.table}{whose} still stands at {export.place}: it holds production's "
+                "personal data as they are."
+            )
+    return sentences
+
+
+def _mended(table: TableOutcome) -> str:
+    """What holds for a table that a repair has changed."""
+    done = table.repaired
+    what = f" ({counted(done.put, 'item')} put, {done.deleted:,} deleted)" if done is not None else " before this run"
+    return (
+        f"Proven for table {table.target} after its repair{what}: a fresh read of the target found exactly the "
+        f"{counted(table.must_hold, 'item')} that must be there now, with the digest that the repair entered."
+    )
+
+
+def _bucket_notes(bucket: BucketOutcome) -> list[str]:
+    """What else must be known of a bucket."""
+    notes = []
+    if bucket.changed:
+        notes.append(
+            f"{counted(bucket.changed, 'object')} of {bucket.source} changed after the sync had begun: the target has "
+            "them as they were, or not yet."
+        )
+    if bucket.compared_by in ("aws", "size"):
+        how = "size and time" if bucket.compared_by == "aws" else "size alone"
+        notes.append(f"Bucket {bucket.target}: objects were compared by {how}, not by their ETags.")
+    if bucket.renamed:
+        notes.append(
+            f"{counted(bucket.renamed, 'object')} of {bucket.source} got another key: an address in it was "
+            "pseudonymised."
+        )
+    if bucket.names:
+        shown = ", ".join(bucket.names[:_OBJECTS])
+        more = ", …" if len(bucket.names) > _OBJECTS else ""
+        notes.append(f"Objects of {bucket.target} that failed, differ or changed: {shown}{more}.")
+    return notes
 
 
 def kept(outcome: RefreshOutcome) -> str:

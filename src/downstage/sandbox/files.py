@@ -21,6 +21,7 @@ CONFIG = """\
 
 version: 1
 state: state                # journals and reports are kept here
+journal: sqlite
 
 environments:
   prod:
@@ -78,7 +79,7 @@ environments:
         - {{from: efcms-prod-users, to: efcms-test-users}}
 
       buckets:
-        - {{from: efcms-documents-prod, to: efcms-documents-test, delete: true}}
+        - {{from: efcms-documents-prod, to: efcms-documents-test, delete: true, max_delete: "50%"}}
 
       # What search must hold when the consumers have caught up. `expect` is JMESPath over the typed item.
       search:

@@ -1,117 +1,399 @@
-"""The sync of one bucket, in chunks: plan a chunk from the merge, do it, checkpoint its last key.
+"""The sync of one key range of one bucket: merge, copy and delete, checkpoint, until the range is done or time is up.
 
-The cursor is the key below which everything is done. It is saved (sealed) only after the chunk's copies and deletes
-have answered, and a resumed sync starts both listings after it. Whatever fails ends the sync: what was done stands,
-and the next call goes on from the cursor. Only counts leave this module; keys go out redacted, as operations end.
+Copies go on many at a time, in any order; the cursor (see `window`) is the last key below which all is done, and is
+saved, sealed, only after that is so. A copy that S3 refuses for the object's own sake, or that turns out slow, is
+parked; what is parked is looked at again at the end, by the listings of that one key: it is copied, deleted, found
+equal, or named as failed. Deletes are counted against an allowance that the plan pass set: a source that shrinks under
+our hands empties nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
-from downstage.domain.plan import BucketPair
-from downstage.ports import Checkpoint, ObjectFacts, ObjectStore, Sealer
-from downstage.syncing.merge import Action, Difference, merge
+from downstage.domain.plan import BucketPair, Compare
+from downstage.errors import AwsError, GuardRefused
+from downstage.ports import Checkpoint, CopyResult, ObjectFacts, ObjectTransfer, Sealer
+from downstage.syncing.keys import KeyFilter
+from downstage.syncing.listing import KeyRange, stretches
+from downstage.syncing.lookup import Lookup
+from downstage.syncing.merge import ARCHIVED, Action, Operation, comparing
+from downstage.syncing.window import Place, Window, packed, unpacked
 
-_COUNTERS = ("copied", "deleted", "unchanged", "skipped", "bytes_copied")
+COPIES_AT_ONCE = 192
+MOST_PARKED = 1000
+_WINDOW = 5000
+_DELETES = 1000
+_SAVE_SECONDS = 1.0
+_DRAIN_SECONDS = 30.0
+_ROUNDS = 3
+_IN_A_ROW = 50
+"""So many copies in a row that S3 refuses are no single objects' matter."""
+
+_COUNTERS = ("copied", "deleted", "unchanged", "skipped", "failed", "extra", "bytes_copied", "other_etags")
+_ARCHIVED_CODES = ("InvalidObjectState", "ObjectNotInActiveTierError")
+
+Told = Callable[[Action, str, str], None]
+"""Is told of each operation as it ends: what became of which key (that of the target), and why if it was left out."""
 
 
-def sync_bucket(
-    pair: BucketPair,
+@dataclass(frozen=True, slots=True)
+class RangeTask:
+    """One range. `context` is what its cursor is sealed for: run, bucket, both accounts, options, range. `deletes` is
+    how many objects may be deleted in it."""
+
+    context: str
+    pair: BucketPair
+    keys: KeyRange
+    compare: Compare
+    deletes: int
+
+
+def nobody(_action: Action, _key: str, _reason: str) -> None:
+    """Listens to nothing."""
+
+
+async def sync_range(
+    task: RangeTask,
     checkpoint: Checkpoint,
     *,
-    store: ObjectStore,
+    transfer: ObjectTransfer,
     sealer: Sealer,
-    context: str,
     save: Callable[[Checkpoint], None],
-    finished: Callable[[Action, str], None],
-    workers: int = 16,
-    chunk_size: int = 1000,
+    chosen: KeyFilter,
+    told: Told = nobody,
+    stop_at: float | None = None,
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    copies_at_once: int = COPIES_AT_ONCE,
 ) -> Checkpoint:
-    """Syncs what is left; returns the last checkpoint, which is `done`.
+    """Syncs what is left of the range; gives the last checkpoint, which is `done` unless the time was up.
 
-    `finished` is told of each copy, delete and skip as it ends (with the real key: the caller redacts it).
-    Counters: copied, deleted, unchanged, skipped, bytes_copied, and one `skipped: REASON` for each reason. What a
-    chunk had copied before it broke off is unchanged when it is looked at again. `chunk_size` is 1,000 at most, as
-    many keys as one delete may name.
+    From `stop_at` (seconds of `clock`) on nothing new begins. Counters: copied, deleted, unchanged, skipped, failed,
+    extra (of the target alone, and kept), bytes_copied, other_etags (copies whose ETag is another than the source's),
+    and one `skipped: REASON` or `failed: REASON` for each reason.
     """
     if checkpoint.done:
         return checkpoint
-    counters = {name: checkpoint.counters.get(name, 0) for name in _COUNTERS} | dict(checkpoint.counters)
-    cursor = sealer.open(checkpoint.cursor, context).decode() if checkpoint.cursor else None
-    differences = merge(store.list(pair.source, cursor), store.list(pair.target, cursor), delete=pair.delete)
-    with ThreadPoolExecutor(workers, thread_name_prefix="sync") as pool:
-        for chunk in _chunks(differences, chunk_size):
-            _perform(pair, chunk, store, pool, finished)
-            _count(chunk, counters)
-            checkpoint = Checkpoint(
-                checkpoint.segment,
-                checkpoint.total_segments,
-                cursor=sealer.seal(chunk[-1].key.encode(), context),
-                counters=dict(counters),
+    work = _Work(task, checkpoint, transfer, sealer, save, told, clock, sleep, stop_at, copies_at_once)
+    return await work.run(chosen)
+
+
+class _Work:
+    """One attempt at one range."""
+
+    def __init__(
+        self,
+        task: RangeTask,
+        checkpoint: Checkpoint,
+        transfer: ObjectTransfer,
+        sealer: Sealer,
+        save: Callable[[Checkpoint], None],
+        told: Told,
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
+        stop_at: float | None,
+        copies_at_once: int,
+    ) -> None:
+        self._task = task
+        self._pair = task.pair
+        self._transfer = transfer
+        self._sealer = sealer
+        self._save = save
+        self._told = told
+        self._clock = clock
+        self._sleep = sleep
+        self._stop_at = stop_at
+        self._checkpoint = checkpoint
+        self._counters = dict.fromkeys(_COUNTERS, 0) | dict(checkpoint.counters)
+        state = unpacked(sealer.open(checkpoint.cursor, task.context)) if checkpoint.cursor else {}
+        self._window = Window(state.get("after"), state.get("parked", []), self._count)
+        self._saved_at = clock()
+        self._refused_in_a_row = 0
+        self._deleted = self._counters["deleted"]
+        self._queue: asyncio.Queue[tuple[Place, Operation]] = asyncio.Queue(copies_at_once)
+        self._copies_at_once = copies_at_once
+        self._under_way = 0
+        self._changed = asyncio.Event()
+        self._doomed: list[tuple[Place, Operation]] = []
+        self._deleting: set[asyncio.Task[None]] = set()
+        self._broken: BaseException | None = None
+        self._first_left: str | None = None
+
+    async def run(self, chosen: KeyFilter) -> Checkpoint:
+        copiers = [asyncio.create_task(self._copier()) for _ in range(self._copies_at_once)]
+        try:
+            in_time = await self._merge(chosen)
+            await self._drain()
+            in_time = in_time and self._first_left is None
+            self._doomed = [each for each in self._doomed if not self._is_left(each[1].key)]
+            self._begin_delete()
+            await self._drain()
+            for copier in copiers:
+                copier.cancel()
+            if in_time:
+                in_time = await self._look_again(chosen)
+            self._save_now(done=in_time and not self._window.parked)
+        except BaseException:
+            self._save_now()
+            raise
+        finally:
+            for running in (*copiers, *self._deleting):
+                running.cancel()
+            await asyncio.gather(*copiers, *self._deleting, return_exceptions=True)
+        return self._checkpoint
+
+    # -- the merge
+
+    async def _merge(self, chosen: KeyFilter) -> bool:
+        """Issues everything; False if the time was up before."""
+        task = self._task
+        keys = replace(task.keys, after=self._window.cursor if self._window.cursor is not None else task.keys.after)
+        merged = stretches(self._pair, keys, self._transfer, chosen, comparing(task.compare))
+        try:
+            async for stretch in merged:
+                for operation in stretch.operations:
+                    if self._is_late():
+                        return False
+                    await self._issue(operation)
+                if stretch.last:
+                    self._window.passed(stretch.last, _between(stretch.unchanged, stretch.extra))
+                self._save_if_due()
+                if self._is_late():
+                    return False
+                self._raise_broken()
+        finally:
+            await merged.aclose()  # type: ignore[attr-defined]
+        return True
+
+    async def _issue(self, operation: Operation) -> None:
+        window = self._window
+        while len(window) >= _WINDOW and self._broken is None:
+            if len(window.parked) < MOST_PARKED:
+                window.park_first()  # thousands have ended while it was going on
+            else:
+                await self._wait()
+        self._raise_broken()
+        place = window.begin(operation.key, _between(operation.unchanged, operation.extra))
+        if operation.action is Action.SKIP:
+            window.end(place, self._skipped(operation.key, operation.reason))
+        elif operation.action is Action.COPY:
+            self._under_way += 1
+            await self._queue.put((place, operation))
+        else:
+            self._allow_delete()
+            self._doomed.append((place, operation))
+            if len(self._doomed) >= _DELETES:
+                self._begin_delete()
+
+    def _is_left(self, key: str) -> bool:
+        """Whether the key lies beyond the first copy that was left undone: the next call comes to it."""
+        return self._first_left is not None and key > self._first_left
+
+    def _is_late(self) -> bool:
+        return self._stop_at is not None and self._clock() >= self._stop_at
+
+    # -- copies
+
+    async def _copier(self) -> None:
+        """Takes operations in the order in which they were issued. What it takes when the time is up, or something is
+        broken, it leaves undone."""
+        while True:
+            place, operation = await self._queue.get()
+            if self._broken is None and not self._is_late():
+                try:
+                    await self._carry_out(place, operation)
+                except asyncio.CancelledError:
+                    raise
+                except BaseException as error:  # noqa: BLE001 - it is raised by the one who issues
+                    self._broken = self._broken or error
+            elif self._first_left is None:
+                self._first_left = operation.key
+            self._under_way -= 1
+            self._changed.set()
+
+    async def _carry_out(self, place: Place, operation: Operation) -> None:
+        assert operation.source is not None
+        result = await self._copy(operation.source, operation.key)
+        if not result.refusal:
+            self._window.end(place, self._copied(operation.source, operation.key, result))
+        elif result.code in _ARCHIVED_CODES:
+            self._window.end(place, self._skipped(operation.key, ARCHIVED))
+        else:
+            self._window.park(place)
+            self._check_refusals(result)
+        self._save_if_due()
+
+    async def _copy(self, item: ObjectFacts, key: str) -> CopyResult:
+        pair = self._pair
+        return await self._transfer.copy(pair.source, pair.target, item, pair.options.target_prefix + key)
+
+    def _check_refusals(self, result: CopyResult) -> None:
+        """Raises where it is no single object's matter that copies are refused."""
+        if result.refusal in ("changed", "gone"):
+            self._refused_in_a_row = 0
+        else:
+            self._refused_in_a_row += 1
+        if self._refused_in_a_row >= _IN_A_ROW or len(self._window.parked) > MOST_PARKED:
+            hint = "; allow it in the role's policy, or set 'tags: skip'" if result.code == "AccessDenied" else ""
+            raise AwsError(
+                f"bucket {self._pair.target.name}: S3 refuses one copy after the other ({result.code}){hint}; "
+                "what was copied stands",
+                result.code,
             )
-            save(checkpoint)
-    checkpoint = Checkpoint(checkpoint.segment, checkpoint.total_segments, done=True, counters=dict(counters))
-    save(checkpoint)
-    return checkpoint
+
+    def _copied(self, item: ObjectFacts, key: str, result: CopyResult) -> dict[str, int]:
+        self._refused_in_a_row = 0
+        self._told(Action.COPY, self._pair.options.target_prefix + key, "")
+        other = result.encrypted or (result.etag != item.etag and "-" not in item.etag)
+        return {"copied": 1, "bytes_copied": item.size, "other_etags": int(other)}
+
+    def _skipped(self, key: str, reason: str) -> dict[str, int]:
+        self._told(Action.SKIP, self._pair.options.target_prefix + key, reason)
+        return {"skipped": 1, f"skipped: {reason}": 1}
+
+    # -- deletes
+
+    def _allow_delete(self) -> None:
+        self._deleted += 1
+        if self._deleted > self._task.deletes:
+            raise GuardRefused(
+                f"refused: deleting more objects of bucket '{self._pair.target.name}' than were planned: its source "
+                "has changed since the plan; nothing more was deleted; look at the source, then sync again"
+            )
+
+    def _begin_delete(self) -> None:
+        if self._doomed:
+            doomed, self._doomed = self._doomed, []
+            task = asyncio.create_task(self._guarded(partial(self._delete, doomed)))
+            self._deleting.add(task)
+            task.add_done_callback(self._delete_ended)
+
+    def _delete_ended(self, task: asyncio.Task[None]) -> None:
+        self._deleting.discard(task)
+        self._changed.set()
+
+    async def _delete(self, doomed: list[tuple[Place, Operation]]) -> None:
+        prefix = self._pair.options.target_prefix
+        failed = await self._transfer.delete(self._pair.target, [prefix + operation.key for _, operation in doomed])
+        for place, operation in doomed:
+            key = prefix + operation.key
+            if key in failed:
+                self._deleted -= 1
+                self._window.park(place)
+                self._check_refusals(CopyResult(refusal="refused", code=failed[key]))
+            else:
+                self._told(Action.DELETE, key, "")
+                self._window.end(place, {"deleted": 1})
+        self._save_if_due()
+
+    # -- what was parked
+
+    async def _look_again(self, chosen: KeyFilter) -> bool:
+        """Settles what is parked, one key after the other; False if the time was up before."""
+        lookup = Lookup(self._pair, self._transfer, comparing(self._task.compare))
+        for key in list(self._window.parked):
+            if self._is_late():
+                return False
+            self._count(await self._settled(lookup, key))
+            del self._window.parked[key]
+            self._save_if_due()
+        return True
+
+    async def _settled(self, lookup: Lookup, key: str) -> dict[str, int]:
+        target_key = self._pair.options.target_prefix + key
+        code = "PreconditionFailed"
+        for attempt in range(_ROUNDS):
+            if attempt:
+                await self._sleep(float(attempt))
+            operation = await lookup.operation(key)
+            if operation is None:
+                return {"unchanged": 1}
+            if operation.action is Action.SKIP:
+                return self._skipped(key, operation.reason)
+            if operation.action is Action.DELETE:
+                self._allow_delete()
+                failed = await self._transfer.delete(self._pair.target, [target_key])
+                if not failed:
+                    self._told(Action.DELETE, target_key, "")
+                    return {"deleted": 1}
+                self._deleted -= 1
+                code = failed[target_key]
+                continue
+            assert operation.source is not None
+            result = await self._copy(operation.source, key)
+            if not result.refusal:
+                return self._copied(operation.source, key, result)
+            if result.code in _ARCHIVED_CODES:
+                return self._skipped(key, ARCHIVED)
+            code = result.code
+        reason = "it kept changing" if code == "PreconditionFailed" else f"S3 refuses it ({code})"
+        self._told(Action.FAIL, target_key, reason)
+        return {"failed": 1, f"failed: {reason}": 1}
+
+    # -- the run of things
+
+    async def _guarded(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Keeps the first error for whoever issues operations."""
+        try:
+            await work()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - it is raised by the one who waits
+            self._broken = self._broken or error
+            self._changed.set()
+
+    def _raise_broken(self) -> None:
+        if self._broken is not None:
+            raise self._broken
+
+    async def _wait(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
+    async def _drain(self) -> None:
+        """Waits until what was issued has ended; not for ever, where the time is up."""
+        limit = None if self._stop_at is None else _DRAIN_SECONDS
+        try:
+            async with asyncio.timeout(limit if self._is_late() else None):
+                while (self._under_way or self._deleting) and self._broken is None:
+                    await self._wait()
+        except TimeoutError:
+            pass  # what has not ended is not below the cursor, or is parked
+        self._raise_broken()
+
+    def _count(self, counts: dict[str, int]) -> None:
+        for name, number in counts.items():
+            self._counters[name] = self._counters.get(name, 0) + number
+
+    def _save_if_due(self) -> None:
+        if self._clock() - self._saved_at >= _SAVE_SECONDS:
+            self._save_now()
+
+    def _save_now(self, *, done: bool = False) -> None:
+        self._saved_at = self._clock()
+        state = packed(after=self._window.cursor, parked=list(self._window.parked))
+        checkpoint = self._checkpoint
+        self._checkpoint = Checkpoint(
+            checkpoint.segment,
+            checkpoint.total_segments,
+            cursor=None if done else self._sealer.seal(state, self._task.context),
+            done=done,
+            counters=dict(self._counters),
+        )
+        self._save(self._checkpoint)
 
 
-def compare_bucket(pair: BucketPair, store: ObjectStore, look: Callable[[ObjectFacts], None]) -> tuple[int, int]:
-    """A fresh merge of both listings: (keys compared, keys that a sync would still copy or delete).
-
-    `look` is shown every object of the target, for the leak scan of its key.
-    """
-
-    def shown() -> Iterator[ObjectFacts]:
-        for entry in store.list(pair.target, None):
-            look(entry)
-            yield entry
-
-    compared = differing = 0
-    for difference in merge(store.list(pair.source, None), shown(), delete=pair.delete):
-        compared += 1
-        if difference.action in (Action.COPY, Action.DELETE):
-            differing += 1
-    return compared, differing
+def _between(unchanged: int, extra: int) -> dict[str, int]:
+    """The counters of keys that need nothing."""
+    if not extra:
+        return {"unchanged": unchanged} if unchanged else _NOTHING
+    return {"unchanged": unchanged, "extra": extra}
 
 
-def _chunks(differences: Iterator[Difference], size: int) -> Iterator[list[Difference]]:
-    while chunk := list(islice(differences, size)):
-        yield chunk
-
-
-def _perform(
-    pair: BucketPair,
-    chunk: list[Difference],
-    store: ObjectStore,
-    pool: ThreadPoolExecutor,
-    finished: Callable[[Action, str], None],
-) -> None:
-    def copy(difference: Difference) -> None:
-        assert difference.source is not None
-        store.copy(pair.source, pair.target, difference.source)
-        finished(Action.COPY, difference.key)
-
-    doomed = [difference.key for difference in chunk if difference.action is Action.DELETE]
-    for _ in pool.map(copy, [difference for difference in chunk if difference.action is Action.COPY]):
-        pass
-    if doomed:
-        store.delete(pair.target, doomed)
-    for difference in chunk:
-        if difference.action in (Action.DELETE, Action.SKIP):
-            finished(difference.action, difference.key)
-
-
-def _count(chunk: list[Difference], counters: dict[str, int]) -> None:
-    names = {Action.COPY: "copied", Action.DELETE: "deleted", Action.EQUAL: "unchanged", Action.SKIP: "skipped"}
-    for difference in chunk:
-        name = names.get(difference.action)
-        if name is not None:
-            counters[name] += 1
-        if difference.action is Action.COPY and difference.source is not None:
-            counters["bytes_copied"] += difference.source.size
-        if difference.action is Action.SKIP:
-            reason = f"skipped: {difference.reason}"
-            counters[reason] = counters.get(reason, 0) + 1
+_NOTHING: dict[str, int] = {}

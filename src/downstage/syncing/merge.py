@@ -1,93 +1,162 @@
-"""Two listings in key order become copy, delete and equal: one pass, constant memory. Pure.
+"""Two listings in key order become copy, delete and equal: one pass over their pages. Pure.
 
-The order is UTF-8 byte order, as S3 lists. A listing that is not strictly increasing would make the merge delete
-what it must keep, so it ends the merge with an error.
+The order is that of code points, which is UTF-8 byte order, as S3 lists. `decide` takes what is known of both listings
+and decides every key up to the last of the page that ends first; what is left over waits for the next page.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
-from downstage.errors import VerificationFailed
+from downstage.domain.plan import Compare
 from downstage.ports import ObjectFacts
 
-LARGEST_COPY = 5 * 1024**3
+ARCHIVED = "archived: restore it first"
 _COLD = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+_PLAIN = 34
+"""The length of a quoted MD5: the ETag of a multipart upload is longer."""
+
+Same = Callable[[ObjectFacts, ObjectFacts], bool]
 
 
 class Action(StrEnum):
-    """What one key needs."""
+    """What one key needs, or what became of it."""
 
     COPY = "copy"
     DELETE = "delete"
-    EQUAL = "equal"
-    EXTRA = "extra"
     SKIP = "skip"
+    FAIL = "fail"
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One key and what it needs. `reason` says why a key is skipped."""
+class Operation(NamedTuple):
+    """One key that is not equal. `key` is relative to both prefixes; `reason` says why it is skipped. `unchanged` and
+    `extra` count the keys between the operation before it and this one that need nothing."""
 
     action: Action
     key: str
     source: ObjectFacts | None = None
+    target: ObjectFacts | None = None
     reason: str = ""
+    unchanged: int = 0
+    extra: int = 0
 
 
-def merge(source: Iterable[ObjectFacts], target: Iterable[ObjectFacts], *, delete: bool) -> Iterator[Difference]:
-    """Every key of both listings, in order. A key that only the target has is DELETE, or EXTRA without `delete`.
+@dataclass(slots=True)
+class Side:
+    """What is known of one listing and not yet decided: keys and entries side by side, from `at` on. `ended`: nothing
+    comes after them."""
 
-    Raises VerificationFailed if a listing is out of order.
-    """
-    left, right = _ordered(source), _ordered(target)
-    ours, theirs = next(left, None), next(right, None)
-    while ours is not None or theirs is not None:
-        if theirs is None or (ours is not None and _place(ours) < _place(theirs)):
-            assert ours is not None
-            yield _copy(ours)
-            ours = next(left, None)
-        elif ours is None or _place(theirs) < _place(ours):
-            yield Difference(Action.DELETE if delete else Action.EXTRA, theirs.key)
-            theirs = next(right, None)
+    keys: list[str] = field(default_factory=list)
+    entries: list[ObjectFacts] = field(default_factory=list)
+    at: int = 0
+    ended: bool = False
+
+    @property
+    def spent(self) -> bool:
+        """Everything known is decided."""
+        return self.at >= len(self.keys)
+
+
+@dataclass(slots=True)
+class Stretch:
+    """Keys in a row that are decided, up to `last`. `unchanged` and `extra` (those that only the target has and keeps)
+    come after the last operation."""
+
+    last: str
+    operations: list[Operation]
+    unchanged: int
+    extra: int
+
+
+def decide(source: Side, target: Side, same: Same, *, delete: bool) -> Stretch:
+    """Decides all that can be decided: until a side that has not ended is spent. One side at least holds something."""
+    operations: list[Operation] = []
+    unchanged = extra = 0
+    last = ""
+    i, j = source.at, target.at
+    ours, theirs = source.keys, target.keys
+    our_end, their_end = len(ours), len(theirs)
+    while True:
+        if i < our_end and j < their_end:
+            key, other = ours[i], theirs[j]
+            if key == other:
+                if same(source.entries[i], target.entries[j]):
+                    unchanged += 1
+                else:
+                    operations.append(_copy(key, source.entries[i], target.entries[j], unchanged, extra))
+                    unchanged = extra = 0
+                i += 1
+                j += 1
+                last = key
+                continue
+        elif i < our_end and target.ended:
+            key, other = ours[i], None
+        elif j < their_end and source.ended:
+            key, other = None, theirs[j]
         else:
-            yield Difference(Action.EQUAL, ours.key, ours) if same(ours, theirs) else _copy(ours)
-            ours, theirs = next(left, None), next(right, None)
+            break
+        if other is None or (key is not None and key < other):
+            assert key is not None
+            operations.append(_copy(key, source.entries[i], None, unchanged, extra))
+            unchanged = extra = 0
+            i += 1
+            last = key
+        else:
+            if delete:
+                operations.append(Operation(Action.DELETE, other, None, target.entries[j], "", unchanged, extra))
+                unchanged = extra = 0
+            else:
+                extra += 1
+            j += 1
+            last = other
+    source.at, target.at = i, j
+    return Stretch(last, operations, unchanged, extra)
 
 
-def same(source: ObjectFacts, target: ObjectFacts) -> bool:
-    """Whether the target's object is the source's: equal or plain ETags decide, else size and time."""
+def comparing(mode: Compare) -> Same:
+    """Whether the target's object is the source's, by one of three rules.
+
+    `etag`: size and ETag, where both ETags are plain (the MD5 of the content), else as `aws`. `aws`: the same size, and
+    the source is not newer, as `aws s3 sync` has it. `size`: the same size.
+    """
+    return {"etag": _same_by_etag, "aws": _same_by_age, "size": _same_by_size}[mode]
+
+
+def could_be_encrypted(source: ObjectFacts, target: ObjectFacts) -> bool:
+    """Whether two objects differ in their ETags only, and in a way that encryption explains: an object that a key of
+    KMS encrypts has an ETag that looks like an MD5 and is none."""
+    return source.size == target.size and source.etag != target.etag and source.modified <= target.modified
+
+
+def is_archived(entry: ObjectFacts) -> bool:
+    """Whether S3 must restore the object before it can be read."""
+    return entry.storage_class in _COLD and not entry.restored
+
+
+def _same_by_etag(source: ObjectFacts, target: ObjectFacts) -> bool:
     if source.size != target.size:
         return False
-    if source.etag == target.etag or (_plain(source.etag) and _plain(target.etag)):
-        return source.etag == target.etag
-    return source.modified <= target.modified
+    if source.etag == target.etag:
+        return source.etag != "" or source.modified <= target.modified
+    return not (_plain(source.etag) and _plain(target.etag)) and source.modified <= target.modified
 
 
-def _copy(source: ObjectFacts) -> Difference:
-    if source.storage_class in _COLD:
-        return Difference(Action.SKIP, source.key, source, "archived: restore it first")
-    if source.size > LARGEST_COPY:
-        return Difference(Action.SKIP, source.key, source, "larger than 5 GB")
-    return Difference(Action.COPY, source.key, source)
+def _same_by_age(source: ObjectFacts, target: ObjectFacts) -> bool:
+    return source.size == target.size and source.modified <= target.modified
+
+
+def _same_by_size(source: ObjectFacts, target: ObjectFacts) -> bool:
+    return source.size == target.size
+
+
+def _copy(key: str, source: ObjectFacts, target: ObjectFacts | None, unchanged: int, extra: int) -> Operation:
+    if source.storage_class in _COLD and not source.restored:
+        return Operation(Action.SKIP, key, source, target, ARCHIVED, unchanged, extra)
+    return Operation(Action.COPY, key, source, target, "", unchanged, extra)
 
 
 def _plain(etag: str) -> bool:
-    """An ETag that is the MD5 of the content, not of a multipart upload."""
-    return "-" not in etag
-
-
-def _place(entry: ObjectFacts) -> bytes:
-    return entry.key.encode("utf-8", "surrogatepass")
-
-
-def _ordered(listing: Iterable[ObjectFacts]) -> Iterator[ObjectFacts]:
-    last: bytes | None = None
-    for entry in listing:
-        place = _place(entry)
-        if last is not None and place <= last:
-            raise VerificationFailed("a bucket's listing is not in key order: nothing can be concluded from it")
-        last = place
-        yield entry
+    return len(etag) == _PLAIN and "-" not in etag

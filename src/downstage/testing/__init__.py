@@ -6,6 +6,8 @@
     simple      clock, events, identity, flags, durable       lanes     copy and verify lanes over memory tables
     faults      a port that dies, raises or refuses           lanework  picklable work for engines
     contracts   suites that an implementation of a port inherits (needs pytest)
+    s3_server   an S3 on loopback that keeps the rules a sync's safety rests on, and fails to order: its buckets
+                (s3_objects), what befalls a call (s3_faults)
 
 The fakes are public: whoever writes an adapter tests it with these. They keep what they hold in plain attributes, so
 that a test may look and meddle. `World.writes` lists every change that was asked of the target, in order.

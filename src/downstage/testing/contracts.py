@@ -108,6 +108,9 @@ class JournalContract:
             Checkpoint(1, 2, None, True, 9, {"read": 6}),
         ]
         assert not journal.checkpoints("run-2", "copy/t")
+        assert journal.checkpoint("run-1", "copy/t", 1) == Checkpoint(1, 2, None, True, 9, {"read": 6})
+        assert journal.checkpoint("run-1", "copy/t", 2) is None
+        assert journal.checkpoint("run-2", "copy/t", 0) is None
 
     def test_digests_of_128_bits_and_counters_of_62_survive(self, journal: Journal) -> None:
         journal.create_run(RUN)
@@ -134,6 +137,35 @@ class JournalContract:
         found = {place: list(canaries) for place, canaries in journal.canaries("run-1").items()}
         assert found == {("copy/t", 0): ["bb", "dd"], ("copy/t", 1): ["cc"], ("copy/u", 0): []}
         assert not journal.canaries("run-2")
+        assert list(journal.segment_canaries("run-1", "copy/t", 0)) == ["bb", "dd"]
+        assert list(journal.segment_canaries("run-1", "copy/t", 7)) == []
+
+    def test_a_step_that_is_taken_back_never_began(self, journal: Journal) -> None:
+        journal.create_run(RUN)
+        for name in ("wipe", "copy", "sync", "verify-tables"):
+            journal.save_step("run-1", 1, StepRecord(name, "done", 1.0, ""))
+        for task in ("copy/t", "copy/u", "sync/b"):
+            journal.save_checkpoint("run-1", 1, task, Checkpoint(0, 1))
+            journal.save_canaries("run-1", 1, task, 0, ["aa"])
+            journal.quarantine("run-1", 1, task, "aa", "too large")
+        journal.forget_step("run-1", 1, "copy", ["copy/"])
+        journal.save_step("run-1", 1, StepRecord("copy", "running", 0.0, ""))
+        assert [step.name for step in journal.steps("run-1")] == ["wipe", "sync", "verify-tables", "copy"]
+        for task, left in (("copy/t", 0), ("copy/u", 0), ("sync/b", 1)):
+            assert len(journal.checkpoints("run-1", task)) == left
+            assert len(journal.quarantined("run-1", task)) == left
+        assert list(journal.canaries("run-1")) == [("sync/b", 0)]
+        journal.take_over("run-1")
+        with pytest.raises(RunConflict):
+            journal.forget_step("run-1", 1, "sync", ["sync/"])
+        assert len(journal.checkpoints("run-1", "sync/b")) == 1
+
+    def test_a_large_intent_survives(self, journal: Journal) -> None:
+        journal.create_run(RUN)
+        tables = [{"source": f"app-prod-{n}", "target": f"app-test-{n}", "segments": n} for n in range(6000)]
+        large = StepRecord("copy", "running", 0.0, "", {"tables": tables}, {})
+        journal.save_step("run-1", 1, large)
+        assert journal.step("run-1", "copy") == large
 
     def test_threads_share_it(self, journal: Journal) -> None:
         journal.create_run(RUN)

@@ -8,7 +8,9 @@ from functools import partial
 
 import orjson
 
+from downstage.copying.quarantine import Quarantine
 from downstage.copying.segment import CopyTask, Mask, copy_segment
+from downstage.domain.export import ExportSource
 from downstage.domain.plan import SearchPlan
 from downstage.ports import Checkpoint, ItemReader, ItemWriter, Journal, Lane, RawItem, RunRecord, Sealer
 from downstage.verify.canaries import CanaryKey, Exempt
@@ -36,6 +38,7 @@ class MemoryLanes:
         fingerprint: Callable[[str], str],
         canary_key: CanaryKey,
         exempt: Exempt,
+        export_reader: Callable[[ExportSource], ItemReader] | None = None,
     ) -> None:
         self._source_reader = source_reader
         self._target_reader = target_reader
@@ -48,6 +51,7 @@ class MemoryLanes:
         self._fingerprint = fingerprint
         self._canary_key = canary_key
         self._exempt = exempt
+        self._export_reader = export_reader
 
     def copy(self, run: RunRecord, tables: Sequence[TableWork]) -> Callable[[Lane], None]:
         """The function that copies one lane."""
@@ -61,17 +65,20 @@ class MemoryLanes:
         work = tables[lane.task]
         task = CopyTask(f"{run.run_id}/{lane.task}", work.key_names, work.ttl_attribute, work.expired_before)
 
-        def quarantine(item: RawItem, reason: str) -> None:
+        def key_hash(item: RawItem) -> str:
             read = orjson.loads(item)
-            key = orjson.dumps([read.get(name) for name in work.key_names]).decode()
-            self._journal.quarantine(run.run_id, run.epoch, lane.task, self._fingerprint(key), reason)
+            return self._fingerprint(orjson.dumps([read.get(name) for name in work.key_names]).decode())
+
+        quarantine = Quarantine(
+            self._journal, run.run_id, run.epoch, lane.task, limit=work.max_quarantine, lanes=1, key_hash=key_hash
+        )
 
         for segment in lane.segments:
             asyncio.run(
                 copy_segment(
                     task,
-                    self._start(run, lane, segment, work),
-                    reader=self._source_reader(work.source),
+                    self._start(run, lane, segment, work.read_segments),
+                    reader=self._reader(work),
                     mask=self._mask,
                     writer=self._writer(work.target),
                     sealer=self._sealer,
@@ -97,7 +104,7 @@ class MemoryLanes:
                 verify_segment(
                     work.target,
                     f"{run.run_id}/{lane.task}",
-                    self._start(run, lane, segment, work),
+                    self._start(run, lane, segment, work.segments),
                     reader=self._target_reader(work.target),
                     scanner=self._scanner,
                     expectations=self._expectations,
@@ -108,8 +115,14 @@ class MemoryLanes:
                 )
             )
 
-    def _start(self, run: RunRecord, lane: Lane, segment: int, work: TableWork) -> Checkpoint:
+    def _reader(self, work: TableWork) -> ItemReader:
+        if work.export is None:
+            return self._source_reader(work.source)
+        assert self._export_reader is not None
+        return self._export_reader(work.export)
+
+    def _start(self, run: RunRecord, lane: Lane, segment: int, total_segments: int) -> Checkpoint:
         for checkpoint in self._journal.checkpoints(run.run_id, lane.task):
             if checkpoint.segment == segment:
                 return checkpoint
-        return Checkpoint(segment, work.segments)
+        return Checkpoint(segment, total_segments)

@@ -44,6 +44,13 @@ class MemoryTable:
             for listener in self.listeners:
                 listener(item)
 
+    def remove(self, key: Item) -> bool:
+        """Deletes an item; False if there is none. Its records go too: to a consumer that comes later, a put and its
+        removal are nothing."""
+        place = self.key(key)
+        self.records = [record for record in self.records if self.key(record) != place]
+        return self.items.pop(place, None) is not None
+
     def all(self) -> list[Item]:
         """Every item, by key."""
         return [item for _, item in sorted(self.items.items())]

@@ -6,11 +6,19 @@ is memory. The lower environment is stale to begin with: old items, old document
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+import uuid
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
+from downstage.console.redaction import redact
+from downstage.copying.export import ExportReader
 from downstage.domain.environment import Environment
+from downstage.domain.export import ExportSource
 from downstage.domain.outcome import MaskingOutcome, RefreshOutcome
 from downstage.domain.plan import (
     BucketPair,
@@ -19,10 +27,12 @@ from downstage.domain.plan import (
     IndexExpectation,
     ItemFlag,
     MaskingPlan,
+    MaxDelete,
     ParameterFlag,
     RefreshPlan,
     SearchPlan,
     Streams,
+    SyncOptions,
     TablePair,
     Wipe,
 )
@@ -32,19 +42,25 @@ from downstage.journals.memory import MemoryJournal
 from downstage.masking.compile import TableShape, compile_masker, compile_pseudonyms, fingerprint
 from downstage.masking.email import ALGORITHM
 from downstage.masking.keys import MaskKey
+from downstage.masking.nested import NestedMasker
 from downstage.masking.sealing import KeySealer
-from downstage.ports import Consumer, Item, Journal, RunRecord, TableFacts
-from downstage.testing.buckets import MemoryBuckets
+from downstage.planning.exports import listed_files
+from downstage.ports import Consumer, ExportFiles, Item, Journal, ObjectTransfer, RunRecord, TableExports, TableFacts
+from downstage.testing.buckets import MemoryBuckets, MemoryTransfer
+from downstage.testing.deep_lanes import MemoryDeepLanes, MemoryItems
+from downstage.testing.exports import MemoryExports
 from downstage.testing.faults import Port, Trip, faulty
 from downstage.testing.lanes import MemoryLanes
+from downstage.testing.object_lanes import MemoryObjectLanes
 from downstage.testing.search import MemoryDomains
 from downstage.testing.simple import FixedIdentity, InOrder, JumpingClock, MemoryFlags, Recorder
 from downstage.testing.streams import MemoryConsumers
 from downstage.testing.tables import MemoryReader, MemoryTables, MemoryWriter
 from downstage.verify.canaries import CanaryKey, Exempt
+from downstage.verify.item_names import ItemNames
 from downstage.verify.leaks import LeakScanner
 from downstage.workflow.outcome import outcome_of
-from downstage.workflow.parts import Parts
+from downstage.workflow.parts import Deep, Objects, Parts
 from downstage.workflow.refresh import STEPS, run_steps
 
 PROD, TEST, REGION = "111111111111", "222222222222", "us-east-1"
@@ -75,6 +91,12 @@ def some_items() -> list[Item]:
     return [*(case(number, f"p{number}@court.example.org", notes=notes) for number in range(5)), *people, expired]
 
 
+def bucket_pair(**options: Any) -> BucketPair:
+    """The documents' buckets; whatever the source lacks may be deleted."""
+    wanted = SyncOptions(**{"max_delete": MaxDelete(share=1.0), **options})
+    return BucketPair(SourceBucket(PROD, DOCUMENTS), TargetBucket(TEST, COPIES), delete=True, options=wanted)
+
+
 def plan_of(**changes: Any) -> RefreshPlan:
     """The plan of the refresh, with some of its fields replaced."""
     fields: dict[str, Any] = {
@@ -90,7 +112,7 @@ def plan_of(**changes: Any) -> RefreshPlan:
         "deploy": Deploy("memory", {}),
         "streams": Streams((FUNCTION,)),
         "tables": (TablePair(SourceTable(PROD, REGION, SOURCE), TargetTable(TEST, REGION, TARGET)),),
-        "buckets": (BucketPair(SourceBucket(PROD, DOCUMENTS), TargetBucket(TEST, COPIES), delete=True),),
+        "buckets": (bucket_pair(),),
         "search": SearchPlan(
             TargetDomain(TEST, REGION, DOMAIN),
             SourceDomain(PROD, REGION, "search-prod"),
@@ -116,10 +138,15 @@ class World:
         self.source_domains, self.target_domains = MemoryDomains([]), MemoryDomains(self.writes)
         self.consumers = MemoryConsumers(self.target_tables, self.deliver, self.writes)
         self.store = MemoryBuckets(self.writes)
+        self.exports = MemoryExports(self.source_tables, PROD, self.writes)
         self.flags = MemoryFlags(self.writes)
         self.deployer = MemoryDeployer(self)
         self.key = KEY
         self.page_size = 3
+        self.schemas: list[dict[str, Any]] = []
+        self.stop_at: float | None = None
+        self.folder = Path(tempfile.gettempdir()) / f"downstage-world-{uuid.uuid4().hex}"  # made if it is needed
+        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self._fill(some_items() if items is None else items)
 
     def _fill(self, items: Sequence[Item]) -> None:
@@ -193,6 +220,11 @@ class World:
         journal = port(self.journal)
         sealer = KeySealer(self.key)
         canary_key = CanaryKey(self.key.derive(CanaryKey.label(plan.masking.environment)))
+
+        def transfer(_pair: BucketPair) -> ObjectTransfer:
+            return port(MemoryTransfer(self.store, self.page_size))
+
+        masker = NestedMasker(pseudonyms.replace, pseudonyms.is_kept).text
         lanes = MemoryLanes(
             source_reader=lambda name: port(MemoryReader(self.source_tables[name], self.page_size)),
             target_reader=lambda name: port(MemoryReader(self.target_tables[name], self.page_size)),
@@ -205,6 +237,19 @@ class World:
             fingerprint=pseudonyms.key_hash,
             canary_key=canary_key,
             exempt=Exempt.of(plan.masking),
+            export_reader=lambda export: port(self._export_reader(export)),
+        )
+        names = ItemNames(self.key.derive(ItemNames.label(plan.masking.environment)))
+        deep = MemoryDeepLanes(
+            source_reader=lambda name: port(MemoryReader(self.source_tables[name], self.page_size)),
+            target_reader=lambda name: port(MemoryReader(self.target_tables[name], self.page_size)),
+            source_items=lambda name: port(MemoryItems(self.source_tables[name])),
+            target_items=lambda name: port(MemoryItems(self.target_tables[name], self.writes)),
+            journal=journal,
+            mask=compile_masker(plan.masking, self.key, TableShape(SOURCE, KEYS)),
+            sealer=sealer,
+            names=names,
+            fingerprint=pseudonyms.key_hash,
         )
         return Parts(
             plan=plan,
@@ -224,14 +269,35 @@ class World:
             source_tables=port(self.source_tables),
             target_tables=port(self.target_tables),
             store=port(self.store),
+            objects=Objects(
+                lanes=MemoryObjectLanes(
+                    transfer=transfer,
+                    journal=journal,
+                    sealer=sealer,
+                    masker=masker,
+                    redact=redact,
+                    clock=self.clock.now,
+                ),
+                engine=SerialEngine(),
+                transfer=transfer,
+                masker=masker,
+                stop_at=self.stop_at,
+            ),
             flags=port(self.flags),
             source_domains=port(self.source_domains),
             target_domains=port(self.target_domains),
             consumers=port(self.consumers) if plan.streams is not None else None,
             deployer=port(self.deployer) if plan.deploy is not None else None,
-            redact=lambda key: "…",
+            redact=redact,
+            schemas=lambda: self.schemas,
             canary_key=canary_key,
+            deep=Deep(deep, self.folder, names),
+            exports=port(cast("TableExports", self.exports)),
+            export_files=port(cast("ExportFiles", self.exports)),
         )
+
+    def _export_reader(self, export: ExportSource) -> ExportReader:
+        return ExportReader(export.bucket, listed_files(self.exports, export), self.exports)
 
 
 def _compiles(plan: MaskingPlan, key: MaskKey, facts: TableFacts) -> None:

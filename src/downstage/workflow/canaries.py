@@ -20,7 +20,7 @@ class CanaryKeeper:
     ) -> None:
         self._journal = journal
         self._place = (run_id, epoch, task, segment)
-        self._sample = CanarySample(key, exempt, journal.canaries(run_id).get((task, segment), ()))
+        self._sample = CanarySample(key, exempt, journal.segment_canaries(run_id, task, segment))
 
     def __call__(self, items: Sequence[RawItem]) -> None:
         """Looks at the unmasked items."""

@@ -10,20 +10,28 @@ from typing import Any
 from downstage.domain.outcome import (
     BucketOutcome,
     DetailsSample,
+    Differences,
+    ExportOutcome,
     IndexOutcome,
     LeakOutcome,
     LeakPlace,
     MaskingOutcome,
     RefreshOutcome,
+    RepairOutcome,
     StepOutcome,
     StepState,
     TableOutcome,
 )
 from downstage.ports import Journal, RunRecord, StepRecord
 from downstage.workflow.canaries import canaries_of
+from downstage.workflow.exports import DISCARD, EXPORT
+from downstage.workflow.parity import PARITY, parity_outcome
+from downstage.workflow.reference import REPAIR, Reference, reference_in
+from downstage.workflow.standing import PUT_BACK, standing
 from downstage.workflow.sums import summed, total_digest, whole
 
 _PLACES = 50
+_NAMED = 20
 _SCANNING = ("verify-tables", "verify-buckets", "verify-index", "scan")
 
 
@@ -46,8 +54,8 @@ def outcome_of(journal: Journal, run: RunRecord, order: Sequence[str]) -> Refres
         ended=run.ended,
         steps=tuple(
             _step(name, records.get(name))
-            for name in (*order, *(name for name in records if name not in order))
-            if name in records or run.kind == "refresh"
+            for name in (REPAIR, *order, *(name for name in records if name not in (REPAIR, *order)))
+            if name in records or (run.kind == "refresh" and name != REPAIR)
         ),
         tables=tuple(_tables(journal, run, records)),
         buckets=tuple(_buckets(journal, run, records)),
@@ -55,13 +63,18 @@ def outcome_of(journal: Journal, run: RunRecord, order: Sequence[str]) -> Refres
         leaks=_leaks(journal, run, records),
         masking=_masking(settings["masking"]),
         consumers=_consumers(records),
+        exports=tuple(_exports(journal, run)),
+        parity=parity_outcome(records.get(PARITY)),
+        kind=run.kind,
+        standing=standing(run, records),
     )
 
 
 def _step(name: str, record: StepRecord | None) -> StepOutcome:
     if record is None:
         return StepOutcome(name, StepState.PENDING)
-    return StepOutcome(name, StepState(record.state), record.seconds, record.detail)
+    code = record.result.get("exit_code")
+    return StepOutcome(name, StepState(record.state), record.seconds, record.detail, code)
 
 
 def _tables(journal: Journal, run: RunRecord, records: Mapping[str, StepRecord]) -> list[TableOutcome]:
@@ -75,6 +88,7 @@ def _tables(journal: Journal, run: RunRecord, records: Mapping[str, StepRecord])
     for table in record.intent["tables"]:
         written = journal.checkpoints(copied, f"copy/{table['target']}")
         found = journal.checkpoints(run.run_id, f"verify/{table['target']}")
+        reference = _reference(journal, records, copied, table["target"])
         counters = summed(written)
         outcomes.append(
             TableOutcome(
@@ -89,15 +103,63 @@ def _tables(journal: Journal, run: RunRecord, records: Mapping[str, StepRecord])
                 kept=counters.get("kept", 0),
                 opaque=counters.get("opaque", 0),
                 unknown=counters.get("unknown", 0),
+                expected=summed(reference.checkpoints).get("written", 0) if reference.run_id != copied else None,
+                differences=_differences(records, table["target"]),
+                repaired=_repaired(records, table["target"]),
                 in_target=summed(found).get("items", 0) if whole(found) else None,
                 complete=whole(written),
-                digest_written=total_digest(written),
+                digest_written=total_digest(reference.checkpoints),
                 digest_target=total_digest(found),
-                read_from=instant(began),
-                read_to=instant(ended) if ended else "",
+                read_from="" if table.get("export") else instant(began),
+                read_to=instant(ended) if ended and not table.get("export") else "",
             )
         )
     return outcomes
+
+
+def _exports(journal: Journal, run: RunRecord) -> list[ExportOutcome]:
+    """The exports of the run whose copy this is about, and which of them that run, or this one, has deleted."""
+    copied = str(run.settings.get("copy_run") or run.run_id)
+
+    def results(run_id: str, step: str) -> Mapping[str, Any]:
+        record = journal.step(run_id, step)
+        found: Mapping[str, Any] = record.result.get("exports", {}) if record is not None else {}
+        return found
+
+    known = results(copied, EXPORT)
+    deleted = {**results(copied, DISCARD), **results(run.run_id, DISCARD)}
+    return [
+        ExportOutcome(
+            table=table,
+            arn=found["arn"],
+            place=found.get("place", ""),
+            ours=found["ours"],
+            exported=instant(found["exported"]) if "exported" in found else "",
+            deleted=instant(deleted[table]["deleted"]) if table in deleted else "",
+        )
+        for table, found in known.items()
+    ]
+
+
+def _reference(journal: Journal, records: Mapping[str, StepRecord], copied: str, table: str) -> Reference:
+    """What the run's own verification went by; what was copied if it has none."""
+    verified = records.get("verify-tables")
+    run_id = verified.result.get("references", {}).get(table, copied) if verified is not None else copied
+    return reference_in(journal, run_id, copied, table)
+
+
+def _differences(records: Mapping[str, StepRecord], table: str) -> Differences | None:
+    """What the newest deep comparison of the run found: that of the proof after a repair, else of the repair."""
+    for step in ("verify-tables", REPAIR):
+        found = records[step].result.get("differences", {}).get(table) if step in records else None
+        if found is not None:
+            return Differences(**{**found, "names": tuple((kind, name) for kind, name in found["names"])})
+    return None
+
+
+def _repaired(records: Mapping[str, StepRecord], table: str) -> RepairOutcome | None:
+    done = records[REPAIR].result.get("repaired", {}).get(table) if REPAIR in records else None
+    return RepairOutcome(**done) if done is not None else None
 
 
 def _reasons(journal: Journal, run_id: str, table: str) -> tuple[tuple[str, int], ...]:
@@ -116,6 +178,8 @@ def _buckets(journal: Journal, run: RunRecord, records: Mapping[str, StepRecord]
         if not checkpoints and target not in verified:
             continue
         counters = summed(checkpoints)
+        proof = verified.get(target, {})
+        failed = journal.quarantined(run.run_id, f"sync/{target}")
         outcomes.append(
             BucketOutcome(
                 source=source,
@@ -125,15 +189,24 @@ def _buckets(journal: Journal, run: RunRecord, records: Mapping[str, StepRecord]
                 unchanged=counters.get("unchanged", 0),
                 skipped=counters.get("skipped", 0),
                 bytes_copied=counters.get("bytes_copied", 0),
-                differing=verified.get(target, {}).get("differing"),
-                skipped_reasons=tuple(
-                    (name.removeprefix("skipped: "), count)
-                    for name, count in sorted(counters.items())
-                    if name.startswith("skipped: ")
-                ),
+                differing=proof.get("differing"),
+                skipped_reasons=_counted_reasons(counters, "skipped: "),
+                failed=counters.get("failed", 0),
+                failed_reasons=_counted_reasons(counters, "failed: "),
+                renamed=counters.get("masked_keys", 0),
+                changed=proof.get("changed", 0),
+                contents=proof.get("contents", 0),
+                altered=proof.get("altered", 0),
+                compared_by=proof.get("compared_by", ""),
+                names=tuple(dict.fromkeys((*(name for name, _ in failed[:_NAMED]), *proof.get("names", ())))),
             )
         )
     return outcomes
+
+
+def _counted_reasons(counters: Mapping[str, int], sign: str) -> tuple[tuple[str, int], ...]:
+    """The counters whose names are reasons."""
+    return tuple((name.removeprefix(sign), count) for name, count in sorted(counters.items()) if name.startswith(sign))
 
 
 def _indexes(records: Mapping[str, StepRecord]) -> list[IndexOutcome]:
@@ -152,7 +225,7 @@ def _leaks(journal: Journal, run: RunRecord, records: Mapping[str, StepRecord]) 
     def total(name: str) -> int:
         return sum(int(result.get(name, 0)) for result in (*(record.result for record in made), *counters))
 
-    findings = journal.findings(run.run_id)
+    findings = journal.findings(run.run_id) if total("leaks") else ()  # a table that was read again may be clean now
     details = (details for record in made for details in record.result.get("buckets", {}).items())
     return LeakOutcome(
         scanned_items=total("items"),
@@ -185,7 +258,9 @@ def _masking(recorded: Mapping[str, Any]) -> MaskingOutcome:
 
 
 def _consumers(records: Mapping[str, StepRecord]) -> str:
-    on, off = records.get("consumers-on"), records.get("consumers-off")
+    on, off, back = (records.get(name) for name in ("consumers-on", "consumers-off", PUT_BACK))
+    if back is not None and back.state == StepState.DONE:
+        return back.detail
     if on is not None and on.state == StepState.DONE:
         return "on" if "on" in on.detail.split() else "none configured"
     if off is None or off.state == StepState.SKIPPED:

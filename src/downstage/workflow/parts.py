@@ -7,39 +7,47 @@ run twice: the intent is on disk before the first side effect, and a step that i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from downstage.domain.environment import Environment
 from downstage.domain.events import Event
+from downstage.domain.export import ExportSource
 from downstage.domain.outcome import StepState
-from downstage.domain.plan import RefreshPlan
+from downstage.domain.plan import BucketPair, Compare, RefreshPlan
 from downstage.planning import guards
 from downstage.ports import (
     Clock,
     Deployer,
     Engine,
     EventSink,
+    ExportFiles,
     FlagStore,
     Identity,
     Journal,
     Lane,
     ObjectStore,
+    ObjectTransfer,
     RunRecord,
     Sealer,
     SearchDomains,
     StepRecord,
     StreamControl,
     TableAdmin,
+    TableExports,
     TableFacts,
 )
 from downstage.verify.canaries import CanaryKey
+from downstage.verify.item_names import ItemNames
 from downstage.verify.leaks import LeakScanner
 
 
 @dataclass(frozen=True, slots=True)
 class TableWork:
-    """One table's lanes, decided before the first item is read and the same in every resumed attempt."""
+    """One table's lanes, decided before the first item is read and the same in every resumed attempt. `segments` are
+    those of a Scan; with an `export` the copy reads that."""
 
     source: str
     target: str
@@ -48,6 +56,13 @@ class TableWork:
     ttl_attribute: str | None
     expired_before: float
     index_key_names: tuple[str, ...] = ()
+    max_quarantine: int | None = None
+    export: ExportSource | None = None
+
+    @property
+    def read_segments(self) -> int:
+        """Into how many segments the copy's source is cut: an export has its own number, of data files."""
+        return self.segments if self.export is None else self.export.segments
 
 
 class LaneWork(Protocol):
@@ -55,6 +70,75 @@ class LaneWork(Protocol):
 
     def copy(self, run: RunRecord, tables: Sequence[TableWork]) -> Callable[[Lane], None]: ...
     def verify(self, run: RunRecord, tables: Sequence[TableWork]) -> Callable[[Lane], None]: ...
+
+
+def _always_ours() -> None:
+    """For a run that shares its environment with nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeepWork:
+    """One table's deep comparison: what was copied how, where the spill is, which run copied it."""
+
+    table: TableWork
+    spill: Path
+    copy_run: str
+
+
+class DeepLanes(Protocol):
+    """Makes the picklable function that engines call for each lane of a deep comparison."""
+
+    def deep(self, run: RunRecord, works: Sequence[DeepWork]) -> Callable[[Lane], None]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Deep:
+    """What a run needs to look at a table item by item: its lanes, the folder of the spills, the names of items."""
+
+    lanes: DeepLanes
+    folder: Path
+    names: ItemNames
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectWork:
+    """One bucket pair's lanes, decided by the plan pass. `ranges` is sealed (its bounds are keys); `context` is what it
+    and the cursors are sealed for. `deletes` is what each segment may delete; the last segment, beyond the ranges, is
+    of the `renamed` keys, which the lane reads from the plan pass (`survey`)."""
+
+    pair: BucketPair
+    compare: Compare
+    ranges: str
+    context: str
+    survey: str
+    segments: int
+    deletes: tuple[int, ...]
+
+
+class ObjectLanes(Protocol):
+    """Makes the picklable function that engines call for each lane of a sync; while the block lasts, `emit` is told of
+    every operation as it ends, in whatever process that is."""
+
+    def sync(
+        self,
+        run: RunRecord,
+        works: Sequence[ObjectWork],
+        emit: Callable[[Event], None],
+        stop_at: float | None,
+    ) -> AbstractContextManager[Callable[[Lane], None]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """What the buckets' steps need besides: their lanes, an engine of their own (the tables' is busy at that time), the
+    hot calls on one pair, what makes a key free of addresses. From `stop_at` (seconds since the epoch) on nothing new
+    is begun."""
+
+    lanes: ObjectLanes
+    engine: Engine
+    transfer: Callable[[BucketPair], ObjectTransfer]
+    masker: Callable[[str], str]
+    stop_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +162,7 @@ class Parts:
     source_tables: TableAdmin
     target_tables: TableAdmin
     store: ObjectStore
+    objects: Objects
     flags: FlagStore
     source_domains: SearchDomains
     target_domains: SearchDomains
@@ -85,6 +170,11 @@ class Parts:
     deployer: Deployer | None
     redact: Callable[[str], str]
     canary_key: CanaryKey | None = None
+    schemas: Callable[[], Sequence[Mapping[str, Any]]] | None = None
+    deep: Deep | None = None
+    exports: TableExports | None = None
+    export_files: ExportFiles | None = None
+    still_ours: Callable[[], None] = _always_ours
 
     @property
     def copy_run(self) -> str:
@@ -92,7 +182,9 @@ class Parts:
         return str(self.run.settings.get("copy_run") or self.run.run_id)
 
     def guard(self) -> None:
-        """Stands before every write: the plan is one that may be carried out, and we are who it says we are."""
+        """Stands before every write: the environment is still this run's, the plan is one that may be carried out, and
+        we are who it says we are."""
+        self.still_ours()
         guards.check_accounts(self.plan, self.environments)
         guards.check_identity(self.plan.target, self.target_identity.caller(), self.environments)
 

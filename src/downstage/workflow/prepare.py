@@ -13,14 +13,19 @@ from downstage.errors import ConfigError, VerificationFailed
 from downstage.planning import guards
 from downstage.planning.preflight import check_wipe, find_problems
 from downstage.proof import digest
+from downstage.workflow.bucket_plans import plans_of, survey
 from downstage.workflow.parts import Parts, Step
 
 _GRAVEST_LAST = (1, 2, 3)
 """Exit codes of what preflight may find."""
 
 
-def preflight(parts: Parts, _step: Step) -> str:
-    """Looks for everything that would make the refresh fail later; touches nothing. Raises with *all* problems."""
+def preflight(parts: Parts, step: Step) -> str:
+    """Looks for everything that would make the refresh fail later; touches nothing. Raises with *all* problems.
+
+    The buckets' plan pass is part of it: what would stop their sync stops the run before anything is wiped.
+    """
+    steps = parts.run.settings.get("steps")
     problems = find_problems(
         parts.plan,
         parts.environments,
@@ -34,12 +39,27 @@ def preflight(parts: Parts, _step: Step) -> str:
         consumers=parts.consumers,
         check_masking=parts.check_masking,
         deployer=parts.deployer,
-        steps=parts.run.settings.get("steps"),
+        steps=steps,
+        exports=parts.exports,
+        export_files=parts.export_files,
     )
     if problems:
         worst = max(problems, key=lambda problem: _GRAVEST_LAST.index(problem.exit_code))
         raise type(worst)("\n".join(str(problem) for problem in problems))
+    if parts.plan.buckets and (steps is None or "sync" in steps):
+        survey(parts, plans_of(parts, step), "preflight")
+    recorded = parts.journal.step(parts.run.run_id, "preflight")
+    if recorded is None or "consumers" not in recorded.result:  # a second look never overwrites the first
+        step.result(consumers=_consumers_on(parts))
     return "nothing stands in the way"
+
+
+def _consumers_on(parts: Parts) -> list[str]:
+    """The consumers that deliver before the run changes anything: what is put back if it is given up."""
+    if parts.consumers is None:
+        return []
+    found = parts.consumers.consumers([pair.target.name for pair in parts.plan.tables])
+    return sorted({consumer.function for consumer in found if consumer.enabled})
 
 
 def flags(parts: Parts, step: Step) -> str:

@@ -1,23 +1,27 @@
 """The order of a refresh, and the life of one step in it.
 
-    preflight → flags → wipe → deploy → consumers-off → copy ∥ sync → verify-tables → verify-buckets
-      → expiry → consumers-on → index → verify-index
+    preflight → export → flags → wipe → deploy → consumers-off → copy ∥ sync → verify-tables → verify-buckets
+      → expiry → parity → consumers-on → index → verify-index → discard-export
 
 Nothing downstream of the tables sees data before it is proven clean: the consumers stay off until both verify steps
 have passed, and stay off if one has not. A finished step is never run again; one that was cut off is, from its intent.
-The leak scan alone (`scan`) stands apart: it is run by its own command and is no part of a refresh.
+The leak scan alone (`scan`) and `repair-tables`, which goes before `verify-tables`, stand apart: they are run on demand
+and are no part of a refresh.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from downstage.domain.events import StepFinished, StepStarted
 from downstage.domain.outcome import StepState
 from downstage.errors import DownstageError
-from downstage.ports import Durable
-from downstage.workflow import buckets, leaks, prepare, search, tables
+from downstage.ports import Durable, Journal, RunRecord
+from downstage.workflow import buckets, exports, gates, leaks, prepare, repair, search, tables
+from downstage.workflow.parity import PARITY, parity
 from downstage.workflow.parts import Parts, Step
+from downstage.workflow.reference import REPAIR
 
 Action = Callable[[Parts, Step], str]
 
@@ -25,6 +29,7 @@ LEAK_SCAN = "scan"
 
 ACTIONS: dict[str, Action] = {
     "preflight": prepare.preflight,
+    exports.EXPORT: exports.export,
     "flags": prepare.flags,
     "wipe": prepare.wipe,
     "deploy": prepare.deploy,
@@ -34,13 +39,17 @@ ACTIONS: dict[str, Action] = {
     "verify-tables": tables.verify_tables,
     "verify-buckets": buckets.verify_buckets,
     "expiry": tables.expiry,
+    PARITY: parity,
     "consumers-on": search.consumers_on,
     "index": search.index,
     "verify-index": search.verify_index,
+    exports.DISCARD: exports.discard,
     LEAK_SCAN: leaks.scan,
+    REPAIR: repair.repair_tables,
 }
 ORDER: tuple[tuple[str, ...], ...] = (
     ("preflight",),
+    (exports.EXPORT,),
     ("flags",),
     ("wipe",),
     ("deploy",),
@@ -49,9 +58,11 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("verify-tables",),
     ("verify-buckets",),
     ("expiry",),
+    (PARITY,),
     ("consumers-on",),
     ("index",),
     ("verify-index",),
+    (exports.DISCARD,),
 )
 STEPS: tuple[str, ...] = tuple(name for group in ORDER for name in group)
 
@@ -61,10 +72,13 @@ def run_steps(parts: Parts, durable: Durable, chosen: Sequence[str]) -> None:
 
     In a refresh, steps that were not chosen are entered as skipped: its report cannot claim what was not done.
     """
-    if LEAK_SCAN in chosen:
-        _run(parts, LEAK_SCAN)
+    for name in (LEAK_SCAN, REPAIR):
+        if name in chosen:
+            _run(parts, name)
     for group in ORDER:
         wanted = [name for name in group if name in chosen]
+        for name in wanted:
+            gates.pass_or_wait(parts, name)
         for name in group:
             if name not in chosen and parts.run.kind == "refresh":
                 _skip(parts, name)
@@ -72,6 +86,31 @@ def run_steps(parts: Parts, durable: Durable, chosen: Sequence[str]) -> None:
             _run(parts, wanted[0])
         elif wanted:
             durable.together(*(_branch(parts, name) for name in wanted))
+
+
+TASKS: dict[str, tuple[str, ...]] = {
+    "copy": ("copy/",),
+    "sync": ("sync/",),
+    "verify-tables": ("verify/",),
+}
+"""What a step's lanes keep in the journal, by the beginning of their tasks' names."""
+
+FIRST_RECORD = ("preflight", "flags", "consumers-off")
+"""Steps whose first record says how things were before the run: a second look must not take its place."""
+
+
+def forget_from(journal: Journal, run: RunRecord, step: str) -> None:
+    """Takes `step` and all after it back, the last one first, so that a call that is cut off can be repeated."""
+    for name in reversed(STEPS[STEPS.index(step) :]):
+        record = journal.step(run.run_id, name)
+        if record is not None and name in FIRST_RECORD:
+            intent = {} if name == "preflight" else record.intent  # that one plans what is done now
+            kept = replace(record, state=StepState.PENDING.value, intent=intent)
+            journal.save_step(run.run_id, run.epoch, kept)
+            continue
+        journal.forget_step(run.run_id, run.epoch, name, TASKS.get(name, ()))
+        if journal.step(run.run_id, gates.gate_of(name)) is not None:
+            journal.forget_step(run.run_id, run.epoch, gates.gate_of(name), ())
 
 
 def _branch(parts: Parts, name: str) -> Callable[[], None]:
@@ -84,6 +123,7 @@ def _run(parts: Parts, name: str) -> None:
     if record is not None and record.state == StepState.DONE:
         parts.emit(StepFinished(name, StepState.DONE.value, record.seconds, f"{record.detail} (already done)"))
         return
+    parts.still_ours()
     parts.emit(StepStarted(name))
     started = parts.clock.monotonic() - (record.seconds if record is not None else 0.0)
     step = Step(parts, name, started, *((record.intent, record.result) if record is not None else ({}, {})))
@@ -92,6 +132,7 @@ def _run(parts: Parts, name: str) -> None:
         detail = ACTIONS[name](parts, step)
     except Exception as error:
         said = _said(error)
+        step.result(exit_code=error.exit_code if isinstance(error, DownstageError) else 1)
         step.save(StepState.FAILED, said.partition("\n")[0])
         parts.emit(StepFinished(name, StepState.FAILED.value, parts.clock.monotonic() - started, said))
         raise

@@ -7,17 +7,23 @@ tables (a re-created table has the same ARN, not the same id), the number of seg
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from downstage.domain.outcome import StepState
+from downstage.copying.quarantine import refuse_too_many
+from downstage.domain.events import Note
+from downstage.domain.outcome import Differences, StepState
 from downstage.domain.plan import EnginePlan
 from downstage.errors import AwsError, ConfigError, JournalError, LeakFound, RunConflict, VerificationFailed
 from downstage.planning import guards
-from downstage.ports import Lane
+from downstage.ports import Checkpoint, Lane
+from downstage.workflow import exports
 from downstage.workflow.canaries import looked_for, none_found
+from downstage.workflow.deep import look_deep
 from downstage.workflow.parts import Parts, Step, TableWork
-from downstage.workflow.sums import same_items, summed
+from downstage.workflow.reference import Reference, reference_of
+from downstage.workflow.sums import same_items, summed, whole
 from downstage.workflow.watching import watching
 
 INTERLEAVED = 4
@@ -35,11 +41,13 @@ def copy(parts: Parts, step: Step) -> str:
     """Copies every table: read, mask, write, checkpoint."""
     parts.guard()
     intent = step.intent(lambda: _copy_intent(parts))
-    works = _works(parts, intent)
-    lanes = [lane for work in works for lane in _lanes("copy", work)]
+    works = works_of(parts, intent)
+    lanes = [lane for work in works for lane in _lanes("copy", work, parts.plan.engine.workers)]
+    _refuse_too_many(parts, works)
     with watching(parts, "copy", works, "read"):
         for _ in parts.engine.run(parts.work.copy(parts.run, works), lanes):
             pass
+    _refuse_too_many(parts, works)
     totals = [summed(parts.journal.checkpoints(parts.run.run_id, f"copy/{work.target}")) for work in works]
     written = sum(total.get("written", 0) for total in totals)
     addresses = sum(total.get("addresses", 0) for total in totals)
@@ -55,32 +63,77 @@ def verify_tables(parts: Parts, step: Step) -> str:
     record = parts.journal.step(copied, "copy")
     if record is None or not record.intent:
         raise JournalError(f"run {copied} copied no tables: there is nothing to verify against")
-    works = _works(parts, record.intent)
+    works = works_of(parts, record.intent)
     step.intent(lambda: {"tables": [work.target for work in works], "copy_run": copied})
-    lanes = [lane for work in works for lane in _lanes("verify", work)]
-    with watching(parts, "verify", works, "items"):
-        for _ in parts.engine.run(parts.work.verify(parts.run, works), lanes):
-            pass
-    leaks = 0
-    differing = []
-    for work in works:
-        written = parts.journal.checkpoints(copied, f"copy/{work.target}")
-        found = parts.journal.checkpoints(parts.run.run_id, f"verify/{work.target}")
-        leaks += summed(found).get("leaks", 0)
-        if not same_items(written, found):
-            differing.append(work.target)
+    references = {work.target: reference_of(parts.journal, copied, work.target) for work in works}
+    step.result(references={table: reference.run_id for table, reference in references.items()})
+    ended = [work for work in works if whole(_found(parts, work))]
+    _scan_targets(parts, works, _not_the_same(parts, ended, references))
+    differing = _not_the_same(parts, works, references)
+    found = {work.target: _look(parts, work, references[work.target]) for work in differing}
+    step.result(differences={table: asdict(differences) for table, differences in found.items() if differences})
+    settled = [work for work in differing if (look := found[work.target]) is not None and not look.failing]
+    if settled:  # a second reading found what the first had not
+        _scan_targets(parts, settled, settled)
+        differing = _not_the_same(parts, works, references)
+    leaks = sum(summed(_found(parts, work)).get("leaks", 0) for work in works)
     if leaks:
         raise LeakFound(
             f"{leaks:,} addresses that are neither pseudonyms nor kept, or hashes of real ones, stand in the target "
             "tables: the consumers stay off; see the report for the places"
         )
     if differing:
-        raise VerificationFailed(
-            f"table {', '.join(differing)}: what is there is not what was written; see the report, then refresh again"
-        )
+        raise VerificationFailed("; ".join(_said(parts, work, found[work.target]) for work in differing))
     known = looked_for(parts.journal, parts.run, parts.canary_key)
     step.result(looked_for=known)
-    return f"{len(works)} tables hold exactly what was written, no address in them{none_found(known)}"
+    mended = [table for table, reference in references.items() if reference.run_id != copied]
+    since = f" ({', '.join(mended)}: what its repair has made of it)" if mended else ""
+    return f"{len(works)} tables hold exactly what was written{since}, no address in them{none_found(known)}"
+
+
+def _scan_targets(parts: Parts, works: Sequence[TableWork], again: Sequence[TableWork]) -> None:
+    """Reads the targets, each from its checkpoints; those of `again` from their beginning."""
+    for work in again:
+        for checkpoint in _found(parts, work):
+            fresh = Checkpoint(checkpoint.segment, checkpoint.total_segments)
+            parts.journal.save_checkpoint(parts.run.run_id, parts.run.epoch, f"verify/{work.target}", fresh)
+    lanes = [lane for work in works for lane in _lanes("verify", work)]
+    with watching(parts, "verify", works, "items"):
+        for _ in parts.engine.run(parts.work.verify(parts.run, works), lanes):
+            pass
+
+
+def _found(parts: Parts, work: TableWork) -> Sequence[Checkpoint]:
+    return parts.journal.checkpoints(parts.run.run_id, f"verify/{work.target}")
+
+
+def _not_the_same(parts: Parts, works: Sequence[TableWork], references: Mapping[str, Reference]) -> list[TableWork]:
+    """The tables that are not what they must be."""
+    return [work for work in works if not same_items(references[work.target].checkpoints, _found(parts, work))]
+
+
+def _look(parts: Parts, work: TableWork, reference: Reference) -> Differences | None:
+    """What is wrong with the table, item by item; None if this engine cannot tell, or the copy has not ended."""
+    if parts.deep is None or not whole(reference.checkpoints):
+        return None
+    parts.emit(Note(f"table {work.target} is not what was written: each item is compared with its source"))
+    return look_deep(parts, parts.deep, work, reference).differences
+
+
+def _said(parts: Parts, work: TableWork, found: Differences | None) -> str:
+    """What is wrong with a table, and what to do."""
+    if found is None:
+        local = f"'downstage verify {parts.run.environment} --engine local' says what is wrong with it"
+        todo = "see the report, then refresh again" if parts.deep is not None else local
+        return f"table {work.target}: what is there is not what was written; {todo}"
+    if not found.failing:
+        return f"table {work.target} is being changed while it is verified: end what writes to it, then verify again"
+    what = f"table {work.target}: what is there is not what was written: {found.told}"
+    if not found.complete:
+        return f"{what}; refresh again"
+    environment = parts.run.environment
+    goes_on = f", then 'downstage resume {parts.run.run_id}'" if parts.run.kind == "refresh" else ""
+    return f"{what}; mend it with 'downstage verify {environment} --repair'{goes_on}, or refresh again"
 
 
 def expiry(parts: Parts, step: Step) -> str:
@@ -117,6 +170,8 @@ def _copy_intent(parts: Parts) -> Mapping[str, Any]:
         if target.status not in ("ACTIVE", "UPDATING"):
             raise AwsError(f"table {target.name} is {target.status}, not ACTIVE: wait for it, then resume the run")
         guards.check_copy_target(pair.target, empty=parts.target_tables.is_empty(target.name), resumes_own_run=False)
+        segments = _segments(parts.plan.engine, source.size)
+        export = exports.source_of(parts, pair, segments)
         tables.append(
             {
                 "source": source.name,
@@ -126,8 +181,9 @@ def _copy_intent(parts: Parts) -> Mapping[str, Any]:
                 "key_names": list(source.key_names),
                 "index_key_names": list(source.index_key_names),
                 "ttl_attribute": source.ttl_attribute,
-                "segments": _segments(parts.plan.engine, source.size),
-                "about": source.items,
+                "segments": segments,
+                "about": source.items if export is None else export.items,
+                "export": exports.recorded(export),
             }
         )
     now = parts.clock.now()
@@ -139,7 +195,7 @@ def _copy_intent(parts: Parts) -> Mapping[str, Any]:
     }
 
 
-def _works(parts: Parts, intent: Mapping[str, Any]) -> list[TableWork]:
+def works_of(parts: Parts, intent: Mapping[str, Any]) -> list[TableWork]:
     """The lanes' work from the intent, after checking that nothing it relies on has changed."""
     if intent["mask"] != parts.mask_fingerprint:
         raise RunConflict(
@@ -164,9 +220,18 @@ def _works(parts: Parts, intent: Mapping[str, Any]) -> list[TableWork]:
                 ttl_attribute=table["ttl_attribute"],
                 expired_before=intent["expired_before"],
                 index_key_names=tuple(table["index_key_names"]),
+                max_quarantine=parts.plan.max_quarantine.of(table["about"]),
+                export=exports.remembered(table.get("export")),
             )
         )
     return works
+
+
+def _refuse_too_many(parts: Parts, works: Sequence[TableWork]) -> None:
+    """Stops a copy that has left out more than is borne: also one that is resumed with the limit it stopped at."""
+    for work in works:
+        task = f"copy/{work.target}"
+        refuse_too_many(task, parts.journal.quarantined(parts.run.run_id, task), work.max_quarantine)
 
 
 def _segments(engine: EnginePlan, size: int) -> int:
@@ -177,8 +242,11 @@ def _segments(engine: EnginePlan, size: int) -> int:
     return min(max(least, size // _SEGMENT_BYTES), _MOST_SEGMENTS)
 
 
-def _lanes(task: str, work: TableWork) -> Iterator[Lane]:
-    """Segments in an order that follows no key, `INTERLEAVED` a lane: neighbours are not written at one time."""
-    order = sorted(range(work.segments), key=lambda segment: zlib.crc32(f"{work.source}/{segment}".encode()))
-    for first in range(0, len(order), INTERLEAVED):
-        yield Lane(f"{task}/{work.target}", tuple(order[first : first + INTERLEAVED]))
+def _lanes(task: str, work: TableWork, workers: int = 1) -> Iterator[Lane]:
+    """Segments in an order that follows no key, `INTERLEAVED` a lane: neighbours are not written at one time. Where
+    there are few of them (an export of few files), fewer a lane, so that each of the `workers` has one."""
+    segments = work.read_segments if task == "copy" else work.segments
+    order = sorted(range(segments), key=lambda segment: zlib.crc32(f"{work.source}/{segment}".encode()))
+    width = max(1, min(INTERLEAVED, len(order) // workers))
+    for first in range(0, len(order), width):
+        yield Lane(f"{task}/{work.target}", tuple(order[first : first + width]))

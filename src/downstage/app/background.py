@@ -1,0 +1,200 @@
+"""Runs that nobody waits for: detached ones, and the runner that carries them and the scheduled ones through.
+
+The journal says which runs there are to carry (they are `detached` in their settings), so no command needs to talk to
+the runner, and a runner that was killed, or that lost its own state, finds everything again. Due times are counted from
+when the runner was last up: one that is started for the first time does not make up for a month that it has not seen.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from downstage.app.runs import Project, choose_steps
+from downstage.aws.secrets import KeyReader
+from downstage.errors import ConfigError, DownstageError, RunConflict, UsageError
+from downstage.planning.schedules import schedules_of
+from downstage.ports import EventSink, RunQueue, RunRecord
+from downstage.workflow import gates
+
+POLL = 10.0
+"""Seconds between two looks at the journal."""
+
+_CATCH_UP = timedelta(hours=24)
+_TO_CARRY = ("queued", "cut off", "interrupted", "parked")
+_LOCK = "runner.lock"
+_SEEN = "runner.json"
+_LOGS = "logs"
+
+
+# ---- detached
+
+
+def detach(
+    project: Project, environment: str, steps: Sequence[str], options: Sequence[str], *, take_over: bool
+) -> tuple[RunRecord, Path | None]:
+    """Enters a refresh and leaves it to the runner of this state directory, or else to a process of its own, which is
+    given `options` of the command line.
+
+    Gives the run, and the log of that process if one was started.
+    """
+    run = project.enqueue(environment, steps, take_over=take_over)
+    if runner_is_up(project.state):
+        return run, None
+    log = project.state / _LOGS / f"{run.run_id}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "downstage", "resume", run.run_id, "--config", str(project.config.path.absolute())]
+    command += options
+    with log.open("ab") as output:
+        subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd=Path.cwd()
+        )
+    return run, log
+
+
+def runner_is_up(state: Path) -> bool:
+    """Whether a runner serves the state directory. Only looks."""
+    try:
+        with (state / _LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+# ---- the runner
+
+
+class Runner:
+    """Carries runs through until it is stopped. `reopen` reads the configuration anew, for it may change under way."""
+
+    def __init__(
+        self, reopen: Callable[[], Project], events: EventSink, say: Callable[[str], None], now: Callable[[], datetime]
+    ) -> None:
+        self._reopen = reopen
+        self._project = reopen()
+        self._events = events
+        self._say = say
+        self._now = now
+
+    def carry(self, run_id: str) -> str:
+        """Carries one run as far as it goes, and says how it ended. Raises nothing: the runner goes on."""
+        self._say(f"{run_id}: begins")
+        try:
+            finished = self._reopen().resume(run_id, self._events)
+        except DownstageError as error:
+            said = f"not carried: {error}"
+        else:
+            said = f"{finished.outcome.result.value} (exit code {finished.exit_code})"
+            if finished.error is not None:
+                said = f"{said}: {finished.error}"
+        self._say(f"{run_id}: {said}")
+        return said
+
+    def look(self, queue: RunQueue) -> None:
+        """One look: enters what is due, and hands over what waits to be carried."""
+        with suppress(ConfigError):  # somebody is editing it: the last one that was right is gone by
+            self._project = self._reopen()
+        self._enter_due()
+        under_way = queue.under_way()
+        for run, state in self._project.runs():
+            if run.run_id not in under_way and run.settings.get("detached") and self._can_go_on(run, state):
+                queue.hand_over(run.run_id, run.environment)
+
+    def _can_go_on(self, run: RunRecord, state: str) -> bool:
+        if state == "waiting":
+            return not gates.waiting(self._project.journal(run.environment), run)
+        return state in _TO_CARRY
+
+    def _enter_due(self) -> None:
+        now = self._now()
+        path = self._project.state / _SEEN
+        last = max(_last_seen(path) or now, now - _CATCH_UP)
+        for plan in schedules_of(self._project.config.config):
+            due = plan.timetable.next_time(last) if plan.via == "runner" else None
+            if due is not None and due <= now:
+                self._enter(plan.environment, due)
+        unfinished = path.with_suffix(".new")
+        unfinished.write_text(json.dumps({"last": now.isoformat()}), encoding="utf-8")
+        unfinished.replace(path)
+
+    def _enter(self, environment: str, due: datetime) -> None:
+        """The run of a due time has an id of its own, so that of several runners only one enters it."""
+        run_id = f"{environment}-{due.astimezone(UTC):%Y%m%d-%H%M%S}-due"
+        try:
+            self._project.enqueue(environment, choose_steps([], []), run_id=run_id)
+        except RunConflict as error:
+            self._say(f"{environment}: the refresh due at {due:%Y-%m-%d %H:%M} UTC was not begun: {error}")
+        except DownstageError as error:
+            self._say(f"{environment}: the refresh due at {due:%Y-%m-%d %H:%M} UTC cannot begin: {error}")
+        else:
+            self._say(f"{environment}: the refresh due at {due:%Y-%m-%d %H:%M} UTC is run {run_id}")
+
+
+def serve(runner: Runner, queue: RunQueue, stop: threading.Event, poll: float = POLL) -> None:
+    """Looks again and again until `stop` is set. A journal that cannot be reached is looked at again."""
+    while True:
+        try:
+            runner.look(queue)
+        except DownstageError as error:
+            runner._say(str(error))
+        if stop.wait(poll):
+            return
+
+
+@contextmanager
+def the_only_runner(project: Project) -> Iterator[str]:
+    """Holds the state directory for one runner; gives this executor's name, always the same. Raises RunConflict."""
+    try:
+        project.state.mkdir(parents=True, exist_ok=True)
+        lock = (project.state / _LOCK).open("a+")
+    except OSError as error:
+        raise UsageError(f"the state directory {project.state} cannot be used ({error.strerror})") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunConflict(f"a runner serves {project.state} already: one is enough") from None
+        lock.seek(0)
+        name = lock.read().strip()
+        if not name:
+            name = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
+            lock.write(name)
+            lock.flush()
+        yield name
+
+
+def database_of(project: Project) -> str:
+    """The URL of the runner's database. Raises ConfigError for one that several machines share beside a journal that
+    they do not."""
+    reference = project.config.config.durable.database
+    if reference is None:
+        return f"sqlite:///{project.state.absolute() / 'runner.sqlite'}"
+    url = KeyReader(None, os.environ, setting="durable.database", advice="set it").read(reference).decode().strip()
+    if not url.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
+        raise ConfigError("durable.database: only Postgres can be shared, so the URL begins with postgresql://")
+    if project.kind == "sqlite":
+        raise ConfigError(
+            "durable.database: several machines that share a database need a journal that they share too: set "
+            "'journal: dynamodb'"
+        )
+    return url
+
+
+def _last_seen(path: Path) -> datetime | None:
+    try:
+        return datetime.fromisoformat(json.loads(path.read_text(encoding="utf-8"))["last"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,211 @@
+"""One run carried through by this process: from its first step, or its last checkpoint, to its report.
+
+Rules: the journal is told how the run ended before the environment is let go of; a run that can be resumed keeps the
+environment; nothing here decides what is done, only who does it and for how long.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from downstage.app.halting import Brake, Halted
+from downstage.app.turns import Turn
+from downstage.app.wiring import RunPlaces, Sides, parts_for
+from downstage.aws.lease import EnvironmentLease, Heart
+from downstage.domain.environment import Environment
+from downstage.domain.events import Note, RunFinished, RunStarted
+from downstage.domain.outcome import RefreshOutcome
+from downstage.durable.inline import InlineDurable
+from downstage.errors import ApprovalWanted, DownstageError, JournalError, LeaseLost, RunConflict, TimeBoxReached
+from downstage.ports import EventSink, Journal, RunRecord
+from downstage.report.as_json import render_json
+from downstage.report.html import render_html
+from downstage.report.markdown import render_markdown
+from downstage.workflow.outcome import outcome_of
+from downstage.workflow.parts import Parts
+from downstage.workflow.refresh import STEPS, run_steps
+
+REPORTS = "reports"
+
+_DRAIN_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A run that has ended: what it achieved, where its report is, and the error that ended it, if one did."""
+
+    kind: str
+    outcome: RefreshOutcome
+    report: Path
+    error: DownstageError | None
+
+    @property
+    def exit_code(self) -> int:
+        """The process's exit code."""
+        return self.outcome.exit_code if self.error is None else self.error.exit_code
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a run is carried through with."""
+
+    sides: Sides
+    environments: tuple[Environment, ...]
+    journal: Journal
+    places: RunPlaces
+    events: EventSink
+    turn: Turn
+    time_box: float | None = None
+
+
+def carry(setting: Setting, run: RunRecord, *, resumed: bool) -> Finished:
+    """Carries the run through as far as it goes. Raises an interrupt of the user's, after the journal was told."""
+    setting.events.emit(RunStarted(run.run_id, run.environment, resumed))
+    error: DownstageError | None = None
+    state = "interrupted"
+    parts: Parts | None = None
+    brake = Brake()
+    over = TimeBoxReached(
+        f"the time-box ended: run {run.run_id} is parked and keeps {run.environment}; go on with "
+        f"'downstage resume {run.run_id}'"
+    )
+    try:
+        with _beating(setting.turn, run, brake), brake.ready(setting.time_box, over):
+            try:
+                parts = parts_for(
+                    setting.sides,
+                    setting.environments,
+                    run,
+                    setting.journal,
+                    setting.places,
+                    setting.events,
+                    _checks(setting.turn, brake),
+                    stop_at=_stop_at(setting.time_box),
+                )
+                run_steps(parts, InlineDurable(), run.settings["steps"])
+                state = "finished"
+            except DownstageError as problem:
+                error = problem
+                state = _state_after(problem)
+            except Halted as halted:
+                error = halted.reason
+                state = _state_after(error)
+                _stop(parts)
+            except KeyboardInterrupt:
+                _stop(parts)
+                raise
+            finally:
+                brake.release()
+                ended = _now()
+                with suppress(RunConflict):  # whoever took the run over says how it ends
+                    setting.journal.end_run(run.run_id, run.epoch, state, ended)
+                setting.turn.keeps = run.kind == "refresh" and state not in ("finished", "failed")
+    finally:
+        setting.turn.end()
+    outcome = outcome_of(setting.journal, replace(run, ended=ended, state=state), STEPS)
+    report = write_report(setting.places.state, outcome)
+    finished = Finished(run.kind, outcome, report, error)
+    setting.events.emit(RunFinished(run.run_id, outcome.result.value, finished.exit_code))
+    return finished
+
+
+def write_report(state: Path, outcome: RefreshOutcome) -> Path:
+    """The three forms of the report; gives the HTML's path."""
+    folder = state / REPORTS
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for suffix, render in (("json", render_json), ("md", render_markdown), ("html", render_html)):
+            path = folder / f"{outcome.run_id}.{suffix}"
+            unfinished = path.with_suffix(f".{suffix}.new")
+            unfinished.write_text(render(outcome), encoding="utf-8")
+            unfinished.replace(path)
+    except OSError as error:
+        raise JournalError(
+            f"run {outcome.run_id} has ended, but its report cannot be written to {folder} ({error.strerror}): "
+            f"make that possible, then see 'downstage report {outcome.run_id}'"
+        ) from None
+    return folder / f"{outcome.run_id}.html"
+
+
+def _state_after(error: DownstageError) -> str:
+    """The run's state after the error that ended it."""
+    if isinstance(error, ApprovalWanted):
+        return "waiting"
+    if isinstance(error, TimeBoxReached):
+        return "parked"
+    return "interrupted" if isinstance(error, LeaseLost) else "failed"
+
+
+def _stop(parts: Parts | None) -> None:
+    if parts is not None:
+        parts.engine.stop()
+        parts.objects.engine.stop()
+
+
+def _stop_at(time_box: float | None) -> float | None:
+    """When whatever can stop softly begins nothing new (seconds since the epoch): what is under way may still end."""
+    return None if time_box is None else time.time() + time_box - min(_DRAIN_SECONDS, time_box / 4)
+
+
+def _checks(turn: Turn, brake: Brake) -> Callable[[], None]:
+    def check() -> None:
+        brake.check()
+        turn.check()
+
+    return check
+
+
+@contextmanager
+def _beating(turn: Turn, run: RunRecord, brake: Brake) -> Iterator[None]:
+    """Keeps the lease while the block runs; stops the run in good time if that fails, and the process if it must."""
+    lease = turn.lease
+    if not isinstance(lease, EnvironmentLease):
+        yield
+        return
+
+    def losing() -> None:
+        if lease.stop_wanted:
+            brake.pull(LeaseLost(f"run {run.run_id} stops, for somebody has asked it to ('downstage cancel')"))
+        else:
+            brake.pull(
+                LeaseLost(
+                    f"the lease of {run.environment} cannot be renewed: the run stops before another may take it; see "
+                    f"that DynamoDB can be reached, then 'downstage resume {run.run_id}'"
+                )
+            )
+
+    def lost() -> None:
+        sys.stderr.write(f"downstage: the lease of {run.environment} is running out: the process ends at once\n")
+        sys.stderr.flush()
+        os._exit(1)
+
+    with Heart(lease, losing=losing, lost=lost):
+        yield
+
+
+def note_weak_lock(events: EventSink, environment: str) -> None:
+    """Says that only this state directory knows of the run."""
+    events.emit(
+        Note(
+            f"only this state directory knows of this run: another machine could refresh {environment} at the same "
+            "time; set 'control_table: downstage-control' to rule that out"
+        )
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def given_up(journal: Journal, runs: Sequence[RunRecord], now: str) -> None:
+    """Ends runs that a newer one takes the place of; whatever is alive of them can write nothing more."""
+    for run in runs:
+        taken = journal.take_over(run.run_id)
+        journal.end_run(taken.run_id, taken.epoch, "superseded", run.ended or now)

@@ -1,0 +1,126 @@
+"""Giving a run up, and letting one through that waits for somebody's approval."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from downstage.app.carrying import write_report
+from downstage.app.runs import CHANGING, ENDED, Project
+from downstage.app.turns import Turn
+from downstage.app.wiring import Sides
+from downstage.aws.streams import MappingControl
+from downstage.domain.outcome import RefreshOutcome
+from downstage.errors import RunConflict, UsageError
+from downstage.planning import guards
+from downstage.ports import EventSink, RunRecord
+from downstage.workflow import gates
+from downstage.workflow.outcome import outcome_of
+from downstage.workflow.put_back import put_back
+from downstage.workflow.refresh import STEPS
+
+_PATIENCE = 180.0
+"""How long a process that was asked to stop may take: a lease that nobody renews is silent after a minute."""
+
+_PAUSE = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """A run that was given up: how its consumers stand, in what state the environment is, and where its report is."""
+
+    run: RunRecord
+    consumers: str
+    outcome: RefreshOutcome
+    report: Path
+
+
+def cancel(
+    project: Project,
+    run_id: str,
+    events: EventSink,
+    *,
+    monotonic: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Cancelled:
+    """Stops the run wherever it is going on, puts the consumers back, ends it for good and frees the environment.
+
+    May be repeated if it fails on the way: the run is not ended before the consumers are as they should be.
+    """
+    run = project.find(run_id)
+    if run.state in ENDED:
+        raise UsageError(f"run {run_id} has ended already ({run.state}): there is nothing to cancel")
+    deadline = monotonic() + _PATIENCE
+    _ask_to_stop(project, run)
+    with ExitStack() as stack:
+        while True:
+            try:
+                turn = stack.enter_context(
+                    project.exclusive(
+                        run.environment, run_id, events=events, leased=run.kind in CHANGING, patience=10.0
+                    )
+                )
+                break
+            except RunConflict:
+                if monotonic() > deadline:
+                    raise
+            sleep(_PAUSE)
+        return _give_up(project, run, turn)
+
+
+def approve(project: Project, run_id: str) -> tuple[RunRecord, Sequence[str]]:
+    """Lets the run pass the steps before which it waits. Raises UsageError if it waits for nothing."""
+    run = project.find(run_id)
+    if run.state in ENDED:
+        raise UsageError(f"run {run_id} has ended already ({run.state}): there is nothing to approve")
+    return run, gates.approve(project.journal(run.environment), run, _now())
+
+
+def _ask_to_stop(project: Project, run: RunRecord) -> None:
+    """A process on this machine by a signal, one elsewhere through the lease."""
+    process = project.lock(run.environment).holder()
+    if process and process != os.getpid() and project.state_of(run) == "running":
+        os.kill(process, signal.SIGTERM)
+        return
+    if run.kind in CHANGING:
+        project.ask_to_stop(run)
+
+
+def _give_up(project: Project, run: RunRecord, turn: Turn) -> Cancelled:
+    journal = project.journal(run.environment)
+    now = journal.run(run.run_id) or run
+    if now.state in ENDED:  # it came to its end before it heard that it should stop
+        turn.keeps = False
+        raise UsageError(f"run {run.run_id} has ended meanwhile ({now.state}): there is nothing to cancel")
+    taken = journal.take_over(run.run_id)
+    turn.keeps = run.kind == "refresh"
+    said = _consumers(project, taken) if run.kind == "refresh" else ""
+    ended = _now()
+    journal.end_run(taken.run_id, taken.epoch, "cancelled", ended)
+    turn.keeps = False
+    outcome = outcome_of(journal, replace(taken, state="cancelled", ended=ended), STEPS)
+    return Cancelled(taken, said, outcome, write_report(project.state, outcome))
+
+
+def _consumers(project: Project, run: RunRecord) -> str:
+    """Puts the consumers back as they were before the run, and says how they stand."""
+    sides = Sides.of(project.plan(run.environment, run.settings["steps"]))
+    plan = sides.plan
+
+    def guard() -> None:
+        guards.check_accounts(plan, project.environments())
+        guards.check_identity(plan.target, sides.target.caller(), project.environments())
+
+    control = MappingControl(sides.target, plan.streams) if plan.streams else None
+    tables = [pair.target.name for pair in plan.tables]
+    return put_back(project.journal(run.environment), run, control, tables, guard)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

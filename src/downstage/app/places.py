@@ -1,0 +1,74 @@
+"""Where a journal lies, as data: workers are told a place, and open the journal there by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from downstage.aws.control_table import ControlTable
+from downstage.aws.session import Session
+from downstage.config.schema import Config
+from downstage.domain.environment import Environment
+from downstage.journals.dynamodb import DynamoJournal
+from downstage.journals.sqlite import SqliteJournal
+from downstage.ports import Journal
+
+CONTROL_TABLE = "downstage-control"
+
+Kind = Literal["sqlite", "dynamodb"]
+
+
+@dataclass(frozen=True, slots=True)
+class SqlitePlace:
+    """A file on this machine."""
+
+    path: Path
+    kind: ClassVar[Kind] = "sqlite"
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class ControlPlace:
+    """The control table in the account of a target environment."""
+
+    environment: Environment
+    table: str
+    kind: ClassVar[Kind] = "dynamodb"
+
+    def __str__(self) -> str:
+        return f"table {self.table} in account {self.environment.account}"
+
+
+JournalPlace = SqlitePlace | ControlPlace
+
+
+@lru_cache(maxsize=16)
+def open_journal(place: JournalPlace) -> Journal:
+    """The journal at that place, opened once a process; a SQLite file is made if it is not there, a control table when
+    it is first written."""
+    if isinstance(place, SqlitePlace):
+        return SqliteJournal(place.path)
+    return DynamoJournal(control_table(place))
+
+
+@lru_cache(maxsize=16)
+def control_table(place: ControlPlace) -> ControlTable:
+    """The table itself, on a session of its own: what beats the lease does not wait for what copies."""
+    return ControlTable(Session(place.environment), place.table)
+
+
+def kind_of(config: Config, environ: Mapping[str, str]) -> Kind:
+    """Which journal the configuration means: on a CI machine, which is gone after the job, it is the control table."""
+    if config.journal != "auto":
+        return config.journal
+    return "dynamodb" if environ.get("CI", "").lower() not in ("", "0", "false", "no") else "sqlite"
+
+
+def lease_table(config: Config, kind: Kind) -> str | None:
+    """The table that holds the lease, if there is to be one."""
+    return config.control_table or (CONTROL_TABLE if kind == "dynamodb" else None)

@@ -1,0 +1,127 @@
+"""Whose turn it is: the right to change one environment, held by one run at a time.
+
+On one machine and state directory it is a lock file, which the kernel lets go of however the process ends. With a
+control table it is a lease in the target's account as well, which other machines see; it outlives the process, so that
+a run that is parked or was killed keeps the environment until it is resumed or cancelled.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TextIO
+
+from downstage.errors import JournalError, RunConflict, UsageError
+from downstage.ports import Lease
+
+_LOOKING = 1.0
+"""Whoever looks at a run holds its lock for an instant: that must not pass for another run."""
+
+
+class Turn:
+    """The turn while it is held. With `keeps` set the environment stays the run's when the block has ended."""
+
+    def __init__(self, lease: Lease | None) -> None:
+        self.lease = lease
+        self.keeps = False
+
+    def check(self) -> None:
+        """Raises LeaseLost if it could be another's turn by now."""
+        if self.lease is not None:
+            self.lease.check()
+
+    def end(self) -> None:
+        """Lets go of the lease, or parks it. If it cannot be told now, whoever comes next finds a silent holder."""
+        if self.lease is None:
+            return
+        with suppress(JournalError):
+            if self.keeps:
+                self.lease.park()
+            else:
+                self.lease.release()
+
+
+class LockFile:
+    """The lock of one environment in one state directory."""
+
+    def __init__(self, state: Path, environment: str) -> None:
+        self.environment = environment
+        self._state = state
+        self._path = state / f"{environment}.lock"
+
+    def holder(self) -> int | None:
+        """The process that holds the lock, or None. Only looks: the file stays as it is."""
+        try:
+            with self._path.open() as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return _number(lock)
+        except FileNotFoundError:
+            return None
+        return None
+
+    @contextmanager
+    def held(self, patience: float = _LOOKING) -> Iterator[str]:
+        """Holds the lock, and gives a name for this place that no other process can have at the same time.
+
+        Raises RunConflict if another process has it for longer than `patience` seconds.
+        """
+        try:
+            self._state.mkdir(parents=True, exist_ok=True)
+            lock = self._path.open("a+")
+        except OSError as error:
+            raise UsageError(
+                f"the state directory {self._state} cannot be used ({error.strerror}): correct 'state' in the "
+                "configuration"
+            ) from None
+        with lock:
+            deadline = time.monotonic() + patience
+            while not _locked(lock):
+                if time.monotonic() > deadline:
+                    raise RunConflict(
+                        f"another run of {self.environment} is going on (process {_number(lock) or 'unknown'}): wait "
+                        "for it, or end it with 'downstage cancel RUN' (nothing was written)"
+                    )
+                time.sleep(_LOOKING / 20)
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+            yield _place_of(lock)
+
+
+def who() -> str:
+    """How this process is named to whoever else wants the environment: host and process."""
+    return f"{socket.gethostname()}, process {os.getpid()}"
+
+
+def _locked(file: TextIO) -> bool:
+    """Takes the lock, if it is free."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _number(lock: TextIO) -> int:
+    lock.seek(0)
+    text = lock.read().strip()
+    return int(text) if text.isdigit() else 0
+
+
+def _place_of(lock: TextIO) -> str:
+    """A hash of the machine, since it was started, and of the lock file on it; empty where that cannot be known."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+    file = os.fstat(lock.fileno())
+    text = f"{boot}/{socket.gethostname()}/{file.st_dev}/{file.st_ino}"
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -1,0 +1,396 @@
+"""The lease of one environment: one run at a time, whatever machine it is on. An item of the control table.
+
+How it is safe without trusting clocks: whoever waits for a holder to be gone watches its beat with a clock of its own
+and takes over only if the beat stood still for a whole lease (and the longest request, if it is another run). The
+holder counts from *before* its last renewal was sent, so it always stops first. Each acquisition has a higher epoch.
+
+Rules: nothing personal in the item, only a run id and a host or role name; a renewal that finds another mark is lost
+for good; only the run that holds it may be resumed without `take_over`; the item is never deleted.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from downstage.aws.control_table import ControlTable
+from downstage.errors import DownstageError, JournalError, LeaseLost, RunConflict
+from downstage.ports import Clock, Holder, Item
+
+SECONDS: Final = 60.0
+"""How long a lease holds after its last renewal."""
+
+BEAT: Final = 10.0
+"""How often it is renewed."""
+
+MARGIN: Final = 15.0
+"""So long before the lease could expire the holder begins to stop."""
+
+LONGEST_REQUEST: Final = 60.0
+"""A request that was sent just before the holder stopped may have its effect so much later."""
+
+_LONG_AGO: Final = 300.0
+"""If a lease was not renewed for so much longer, no difference between two machines' clocks explains it."""
+
+_LOOK: Final = 2.0
+_PK: Final = "lease"
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The item as it was read."""
+
+    run_id: str
+    who: str
+    place: str
+    state: str
+    renewed: float
+    beat: int
+    epoch: int
+    mark: str
+
+    @classmethod
+    def of(cls, item: Item) -> _Seen:
+        """From typed JSON."""
+        text = {name: item[name]["S"] for name in ("run_id", "who", "place", "state", "mark")}
+        number = {name: item[name]["N"] for name in ("beat", "epoch")}
+        return cls(**text, renewed=float(item["renewed"]["N"]), beat=int(number["beat"]), epoch=int(number["epoch"]))
+
+
+class EnvironmentLease:
+    """Implements `ports.Lease` for `environment` in `table`.
+
+    `who` names this process to people, `place` says where only one process can be at a time (or is empty): a holder of
+    the same place is known to be dead. `say` is told when a silent holder has to be waited for.
+    """
+
+    def __init__(
+        self,
+        table: ControlTable,
+        environment: str,
+        *,
+        clock: Clock,
+        who: str,
+        place: str = "",
+        say: Callable[[str], None] = lambda _text: None,
+    ) -> None:
+        self._table = table
+        self._environment = environment
+        self._clock = clock
+        self._who = who
+        self._place = place
+        self._say = say
+        self._mark = ""
+        self._valid_until = 0.0
+        self._stop_wanted = False
+        self._lock = threading.Lock()
+
+    # -- getting it
+
+    def acquire(self, run_id: str, *, take_over: bool = False) -> None:
+        """Gets the lease for the run. May wait for as long as it takes to be sure that a silent holder is dead."""
+        self._table.ensure()
+        mark = uuid.uuid4().hex
+        while True:
+            sent = self._clock.monotonic()
+            seen = self._seen()
+            if seen is None:
+                if self._table.create(self._item(run_id, mark)):
+                    break
+                continue
+            if seen.mark == mark:  # it was our own call, whose answer was lost
+                break
+            self._refuse(seen, run_id, take_over)
+            if seen.state == "held" and not self._dead(seen, run_id):
+                self._watch(seen, run_id)
+            sent = self._clock.monotonic()
+            if self._take(seen, run_id, mark):
+                break
+        with self._lock:
+            self._mark, self._valid_until, self._stop_wanted = mark, sent + SECONDS, False
+
+    def _refuse(self, seen: _Seen, run_id: str, take_over: bool) -> None:
+        """Raises RunConflict if the environment is another run's and is not to be taken from it."""
+        if seen.state == "free" or seen.run_id == run_id or take_over:
+            return
+        since = f"last heard of at {_instant(seen.renewed)}"
+        if seen.state == "parked":
+            raise RunConflict(
+                f"{self._environment} belongs to run {seen.run_id}, which is parked ({seen.who}, {since}): go on with "
+                f"'downstage resume {seen.run_id}', end it with 'downstage cancel {seen.run_id}', or start over with "
+                "--take-over (nothing was written)"
+            )
+        raise RunConflict(
+            f"another run of {self._environment} is going on: {seen.run_id} ({seen.who}, {since}): wait for it, or end "
+            f"it with 'downstage cancel {seen.run_id}'; if it is dead, resume it, or start over with --take-over "
+            "(nothing was written)"
+        )
+
+    def _dead(self, seen: _Seen, run_id: str) -> bool:
+        """Whether the holder is known to be gone without watching it."""
+        if self._place and seen.place == self._place:
+            return True
+        return self._clock.now() - seen.renewed > self._silence(seen, run_id) + _LONG_AGO
+
+    @staticmethod
+    def _silence(seen: _Seen, run_id: str) -> float:
+        return SECONDS if seen.run_id == run_id else SECONDS + LONGEST_REQUEST
+
+    def _watch(self, seen: _Seen, run_id: str) -> None:
+        """Returns when the holder's beat has stood still long enough. Raises RunConflict if it beats."""
+        patience = self._silence(seen, run_id)
+        self._say(
+            f"{self._environment} is held by {seen.who} for run {seen.run_id}: waiting {patience:.0f} s to see whether "
+            "it is alive"
+        )
+        began = self._clock.monotonic()
+        while self._clock.monotonic() - began <= patience:
+            self._clock.sleep(_LOOK)
+            now = self._seen()
+            if now is None or now.state != "held":
+                return
+            if (now.mark, now.beat) != (seen.mark, seen.beat):
+                raise RunConflict(
+                    f"run {now.run_id} of {self._environment} is going on ({now.who}): wait for it, or end it with "
+                    f"'downstage cancel {now.run_id}' (nothing was written)"
+                )
+
+    def _take(self, seen: _Seen, run_id: str, mark: str) -> bool:
+        """Takes the lease from a holder that is still as it was seen; False if it is not."""
+        item = self._item(run_id, mark)
+        values = {f":{name}": value for name, value in item.items() if name not in ("pk", "sk", "epoch")}
+        taken = self._table.update(
+            _PK,
+            self._environment,
+            "SET run_id = :run_id, who = :who, #place = :place, #state = :state, renewed = :renewed, beat = :beat, "
+            "mark = :mark, epoch = epoch + :one REMOVE stop",
+            {
+                **values,
+                ":one": {"N": "1"},
+                ":seen_mark": {"S": seen.mark},
+                ":seen_state": {"S": seen.state},
+                ":seen_beat": {"N": str(seen.beat)},
+            },
+            only_if="mark = :seen_mark and beat = :seen_beat and #state = :seen_state",
+            names={"#state": "state", "#place": "place"},
+        )
+        return taken is not None
+
+    # -- keeping it
+
+    def beat(self) -> None:
+        """Renews the lease. Raises LeaseLost if somebody else has it, JournalError if that could not be asked."""
+        sent = self._clock.monotonic()
+        item = self._table.update(
+            _PK,
+            self._environment,
+            "SET beat = beat + :one, renewed = :now",
+            {":one": {"N": "1"}, ":now": {"N": f"{self._clock.now():.0f}"}, ":mark": {"S": self._mark}},
+            only_if="mark = :mark",
+        )
+        with self._lock:
+            if item is None:
+                self._valid_until = float("-inf")
+            else:
+                self._valid_until = max(self._valid_until, sent + SECONDS)
+                self._stop_wanted = item.get("stop") == {"S": self._mark}
+        self.check()
+
+    def left(self) -> float:
+        """Seconds until the lease could expire."""
+        with self._lock:
+            return self._valid_until - self._clock.monotonic()
+
+    @property
+    def stop_wanted(self) -> bool:
+        """Whether somebody has asked this holder to stop."""
+        with self._lock:
+            return self._stop_wanted
+
+    def check(self) -> None:
+        """Raises LeaseLost if the lease could have expired, or is another's."""
+        if self.left() <= 0:
+            raise LeaseLost(
+                f"the lease of {self._environment} could not be renewed in time, so another run may have it by now: "
+                "this one stops and writes nothing more; see that DynamoDB can be reached, then resume the run"
+            )
+
+    def park(self) -> None:
+        """Keeps the environment for the run, with nobody behind it."""
+        self._leave("parked")
+
+    def release(self) -> None:
+        """Gives the environment up."""
+        self._leave("free")
+
+    def _leave(self, state: str) -> None:
+        self._table.update(
+            _PK,
+            self._environment,
+            "SET #state = :state, renewed = :now",
+            {":state": {"S": state}, ":now": {"N": f"{self._clock.now():.0f}"}, ":mark": {"S": self._mark}},
+            only_if="mark = :mark",
+            names={"#state": "state"},
+        )
+        with self._lock:
+            self._valid_until = float("-inf")
+
+    # -- looking
+
+    def holder(self) -> Holder | None:
+        """Who has the environment, or had it last; None if nobody ever had."""
+        seen = self._seen()
+        if seen is None:
+            return None
+        silent = seen.state == "held" and self._clock.now() - seen.renewed > SECONDS + LONGEST_REQUEST
+        return Holder(seen.run_id, seen.who, seen.state, _instant(seen.renewed), silent)
+
+    def ask_to_stop(self, run_id: str) -> None:
+        """Asks whoever holds the environment for this run to stop; it does so at its next beat."""
+        seen = self._seen()
+        if seen is None or seen.run_id != run_id or seen.state != "held":
+            return
+        self._table.update(
+            _PK,
+            self._environment,
+            "SET stop = :mark",
+            {":mark": {"S": seen.mark}},
+            only_if="mark = :mark",
+        )
+
+    def _seen(self) -> _Seen | None:
+        item = self._table.get(_PK, self._environment)
+        return None if item is None else _Seen.of(item)
+
+    def _item(self, run_id: str, mark: str) -> dict[str, Any]:
+        return {
+            "pk": {"S": _PK},
+            "sk": {"S": self._environment},
+            "run_id": {"S": run_id},
+            "who": {"S": self._who},
+            "place": {"S": self._place},
+            "state": {"S": "held"},
+            "renewed": {"N": f"{self._clock.now():.0f}"},
+            "beat": {"N": "0"},
+            "epoch": {"N": "1"},
+            "mark": {"S": mark},
+        }
+
+
+class Heart:
+    """Renews a lease from a thread of its own, and watches from another that it does not run out.
+
+    `losing` is called once, when the lease will soon expire or somebody has asked for a stop: there is time to end in
+    an orderly way. `lost` is called when there is none: the process must be gone when it returns.
+    """
+
+    def __init__(self, lease: EnvironmentLease, *, losing: Callable[[], None], lost: Callable[[], None]) -> None:
+        self._lease = lease
+        self._losing = losing
+        self._lost = lost
+        self._told = False
+        self._ended = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._renew, name="lease-beat", daemon=True),
+            threading.Thread(target=self._watch, name="lease-watch", daemon=True),
+        ]
+
+    def __enter__(self) -> Heart:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """No more beats. A renewal that is under way may still end; it does no harm."""
+        self._ended.set()
+
+    def _renew(self) -> None:
+        wait = BEAT
+        while not self._ended.wait(wait):
+            wait = BEAT
+            try:
+                self._lease.beat()
+            except JournalError:
+                wait = 1.0  # asked again at once: there is time until it expires
+            except Exception:  # noqa: BLE001  lost, or refused: the watch says what follows
+                return
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.5):
+            self.look()
+
+    def look(self) -> None:
+        """One look at how long the lease still holds."""
+        left = self._lease.left()
+        if left <= 1.0 and not self._ended.is_set():
+            self._lost()
+        elif not self._told and (left <= MARGIN or self._lease.stop_wanted):
+            self._told = True
+            self._losing()
+
+
+class LeaseWatch:
+    """What a worker process knows of the lease that another process renews: it looks itself, and ends in time.
+
+    Each look that finds the beat moved shows that it was renewed after the look before; from then on it holds for
+    `SECONDS`. `lost` is called when that is over, or another has the lease: the process must be gone when it returns.
+    """
+
+    def __init__(
+        self, table: ControlTable, environment: str, run_id: str, *, clock: Clock, lost: Callable[[], None]
+    ) -> None:
+        self._table = table
+        self._environment = environment
+        self._run_id = run_id
+        self._clock = clock
+        self._lost = lost
+        self._seen: tuple[str, int] | None = None
+        self._looked = clock.monotonic()
+        self._valid_until = self._looked + SECONDS / 2  # who started this process had it then
+
+    def start(self) -> None:
+        """Looks and watches from now on, in threads."""
+        for name, each, pause in (("lease-look", self.look, BEAT / 2), ("lease-end", self.check, 0.5)):
+            threading.Thread(target=_again_and_again, args=(each, pause), name=name, daemon=True).start()
+
+    def look(self) -> None:
+        """Reads the lease. One that cannot be read is looked at again: there is time until it expires."""
+        sent = self._clock.monotonic()
+        try:
+            item = self._table.get(_PK, self._environment)
+        except DownstageError:
+            return
+        seen = None if item is None else _Seen.of(item)
+        if seen is None or (seen.run_id, seen.state) != (self._run_id, "held"):
+            self._lost()
+            return
+        if self._seen is None:
+            self._seen = (seen.mark, seen.beat)
+        elif seen.mark != self._seen[0]:
+            self._lost()
+        elif seen.beat != self._seen[1]:
+            self._seen = (seen.mark, seen.beat)
+            self._valid_until = self._looked + SECONDS
+        self._looked = sent
+
+    def check(self) -> None:
+        """Ends the process if the lease could have expired."""
+        if self._clock.monotonic() > self._valid_until - 1.0:
+            self._lost()
+
+
+def _again_and_again(each: Callable[[], None], pause: float) -> None:
+    while True:
+        each()
+        threading.Event().wait(pause)
+
+
+def _instant(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,76 @@
+"""The seams: one Protocol for each outside thing, as small as it can be. The docstring is the contract.
+
+Implementations live in `aws`, `journals`, `engines`, `durable`, `ci`, `console`; the fakes that tests use live in
+`testing` and must pass the same contract suites. Errors are those of `downstage.errors`; nothing here is retried
+by the caller unless the docstring says so.
+"""
+
+from downstage.ports.buckets import (
+    BucketFacts,
+    CopyResult,
+    ObjectDetails,
+    ObjectFacts,
+    ObjectPage,
+    ObjectStore,
+    ObjectTransfer,
+    Refusal,
+)
+from downstage.ports.control import Consumer, Document, FlagStore, SearchDomains, SearchIndex, StreamControl, TableAdmin
+from downstage.ports.delivery import Deployer, ScheduleStore, Unattended
+from downstage.ports.engines import Durable, Engine, Lane, RunQueue
+from downstage.ports.exports import ExportFacts, ExportFiles, Piece, RestoreWindow, StoredFile, TableExports
+from downstage.ports.items import Item, RawItem
+from downstage.ports.journal import Checkpoint, Holder, Journal, Lease, RunRecord, Sealer, StepRecord
+from downstage.ports.surroundings import Clock, EventSink, Identity, KeySource
+from downstage.ports.tables import ItemGetter, ItemMender, ItemReader, ItemWriter, Page, Rejected, TableFacts
+
+__all__ = [
+    "BucketFacts",
+    "Checkpoint",
+    "Clock",
+    "Consumer",
+    "CopyResult",
+    "Deployer",
+    "Document",
+    "Durable",
+    "Engine",
+    "EventSink",
+    "ExportFacts",
+    "ExportFiles",
+    "FlagStore",
+    "Holder",
+    "Identity",
+    "Item",
+    "ItemGetter",
+    "ItemMender",
+    "ItemReader",
+    "ItemWriter",
+    "Journal",
+    "KeySource",
+    "Lane",
+    "Lease",
+    "ObjectDetails",
+    "ObjectFacts",
+    "ObjectPage",
+    "ObjectStore",
+    "ObjectTransfer",
+    "Page",
+    "Piece",
+    "RawItem",
+    "Refusal",
+    "Rejected",
+    "RestoreWindow",
+    "RunQueue",
+    "RunRecord",
+    "ScheduleStore",
+    "Sealer",
+    "SearchDomains",
+    "SearchIndex",
+    "StepRecord",
+    "StoredFile",
+    "StreamControl",
+    "TableAdmin",
+    "TableExports",
+    "TableFacts",
+    "Unattended",
+]

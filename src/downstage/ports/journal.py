@@ -1,0 +1,120 @@
+"""Where progress lives, who may write it, and what seals a cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run as the journal knows it; `epoch` fences zombies.
+
+    `state` is queued, running, interrupted, parked (its time-box ended), waiting (for an approval), failed: these can
+    be resumed; or finished, cancelled, superseded (a newer run has finished): these have ended for good.
+    """
+
+    run_id: str
+    environment: str
+    kind: str
+    state: str
+    epoch: int
+    started: str
+    ended: str
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """One step of a run. `intent` was written before the first side effect, `result` after the last."""
+
+    name: str
+    state: str
+    seconds: float
+    detail: str
+    intent: Mapping[str, Any] = field(default_factory=dict)
+    result: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How far one segment of one task is: saved only after what it counts was acknowledged.
+
+    `cursor` is sealed (authenticated encryption). `digest` is the sum mod 2**128 over what was written or found.
+    """
+
+    segment: int
+    total_segments: int
+    cursor: str | None = None
+    done: bool = False
+    digest: int = 0
+    counters: Mapping[str, int] = field(default_factory=dict)
+
+
+class Journal(Protocol):
+    """The only truth about runs. Every write is conditional on the run's epoch and is durable when it returns.
+
+    A writer with an old epoch gets `RunConflict`: its successor owns the run. Canaries (keyed digests, no data) are
+    kept by task and segment; saving replaces the segment's. `forget_step` takes a step back as if it had never begun,
+    with all checkpoints, canaries and quarantined items of the tasks whose names begin with one of `tasks`.
+    """
+
+    def create_run(self, record: RunRecord) -> None: ...
+    def run(self, run_id: str) -> RunRecord | None: ...
+    def runs(self) -> Sequence[RunRecord]: ...
+    def take_over(self, run_id: str) -> RunRecord: ...
+    def end_run(self, run_id: str, epoch: int, state: str, ended: str) -> None: ...
+    def step(self, run_id: str, name: str) -> StepRecord | None: ...
+    def steps(self, run_id: str) -> Sequence[StepRecord]: ...
+    def save_step(self, run_id: str, epoch: int, step: StepRecord) -> None: ...
+    def forget_step(self, run_id: str, epoch: int, name: str, tasks: Sequence[str]) -> None: ...
+    def checkpoint(self, run_id: str, task: str, segment: int) -> Checkpoint | None: ...
+    def checkpoints(self, run_id: str, task: str) -> Sequence[Checkpoint]: ...
+    def save_checkpoint(self, run_id: str, epoch: int, task: str, checkpoint: Checkpoint) -> None: ...
+    def quarantine(self, run_id: str, epoch: int, task: str, key_hash: str, reason: str) -> None: ...
+    def quarantined(self, run_id: str, task: str) -> Sequence[tuple[str, str]]: ...
+    def add_finding(self, run_id: str, epoch: int, task: str, finding: Mapping[str, Any]) -> None: ...
+    def findings(self, run_id: str) -> Sequence[Mapping[str, Any]]: ...
+    def save_canaries(self, run_id: str, epoch: int, task: str, segment: int, canaries: Sequence[str]) -> None: ...
+    def canaries(self, run_id: str) -> Mapping[tuple[str, int], Sequence[str]]: ...
+    def segment_canaries(self, run_id: str, task: str, segment: int) -> Sequence[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who has an environment. `state` is held (a process renews it), parked (its run waits to be resumed) or free.
+
+    `who` is a host or caller name, `renewed` the ISO instant of the last renewal, `silent` whether that is so long ago
+    that nobody can be renewing it any more.
+    """
+
+    run_id: str
+    who: str
+    state: str
+    renewed: str
+    silent: bool
+
+
+class Lease(Protocol):
+    """One environment belongs to one run at a time, whatever machine it is on.
+
+    `acquire` raises RunConflict, naming the holder, if another run has it (`take_over`: unless that one is parked or
+    has long been silent), or if the run itself is alive elsewhere. `check` raises LeaseLost when it could have expired:
+    from then on nothing may be written. `park` keeps it for the run, `release` gives it up; both are no error if it is
+    lost. `ask_to_stop` is heard by the run's process at its next renewal.
+    """
+
+    def acquire(self, run_id: str, *, take_over: bool = False) -> None: ...
+    def check(self) -> None: ...
+    def park(self) -> None: ...
+    def release(self) -> None: ...
+    def holder(self) -> Holder | None: ...
+    def ask_to_stop(self, run_id: str) -> None: ...
+
+
+class Sealer(Protocol):
+    """Authenticated encryption for cursors. `context` binds a sealed value to its run, task and segment."""
+
+    def seal(self, plain: bytes, context: str) -> str: ...
+    def open(self, sealed: str, context: str) -> bytes: ...

@@ -1,0 +1,114 @@
+"""Which keys take part in a sync, and under what name: patterns, and keys that hold somebody's address.
+
+A key with an address must not reach the target as it is. What becomes of it is the pair's `on_personal_key`: it is
+reported (and stops the sync before it has begun), left out, or copied to the key in which the address is pseudonymised
+as in the tables. Such a key is out of the listing's order, so it never takes part in the merge: on the source's side
+personal keys are taken out, on the target's the keys that they are copied to.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from fnmatch import translate
+
+from downstage.domain.plan import SyncOptions
+from downstage.errors import GuardRefused, MaskingError
+
+KeyMasker = Callable[[str], str]
+"""The key with every address pseudonymised; the same text if there is none. Raises MaskingError."""
+
+MOST_PERSONAL = 5_000
+"""So many personal keys of one bucket are masked at most: they are carried beside the merge."""
+
+PERSONAL = "its key holds an e-mail address"
+
+
+def unmasked(key: str) -> str:
+    """The masker of a sync that looks for nothing."""
+    return key
+
+
+def masked_keys(personal: Sequence[str], masker: KeyMasker) -> dict[str, str]:
+    """For each personal key (relative to the prefix) by its new name the old one. Raises GuardRefused if two would
+    become one, or if one cannot be masked."""
+    found: dict[str, str] = {}
+    for key in personal:
+        try:
+            masked = masker(key)
+        except MaskingError:
+            raise GuardRefused(
+                "refused: an object key holds an address that cannot be pseudonymised (too deeply encoded); rename the "
+                "object, or leave it out with 'exclude' (nothing was copied)"
+            ) from None
+        if masked in found:
+            raise GuardRefused(
+                "refused: two object keys would get the same name when their addresses are pseudonymised; rename one "
+                "of the objects, or leave it out with 'exclude' (nothing was copied)"
+            )
+        found[masked] = key
+    return found
+
+
+class KeyFilter:
+    """What of a page takes part. `masked` are the names (relative) that personal keys are copied to."""
+
+    def __init__(self, options: SyncOptions, masker: KeyMasker = unmasked, masked: Collection[str] = ()) -> None:
+        self._include = _any_of(options.include)
+        self._exclude = _any_of(options.exclude)
+        self._masker = masker
+        self._masked = masked
+
+    def chosen(self, key: str) -> bool:
+        """Whether the patterns let the key take part."""
+        if self._include is not None and self._include.match(key) is None:
+            return False
+        return self._exclude is None or self._exclude.match(key) is None
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether there are no patterns."""
+        return self._include is None and self._exclude is None
+
+    def is_personal(self, key: str) -> bool:
+        """Whether the key holds an address; one that cannot be looked into is taken to."""
+        try:
+            return self._masker(key) != key
+        except MaskingError:
+            return True
+
+    def source(self, keys: list[str]) -> tuple[Mapping[int, None] | None, list[str]]:
+        """Of a page of the source: the places that do not take part (None: all do), and the personal keys."""
+        masker = self._masker
+        left_out: dict[int, None] = {}
+        personal: list[str] = []
+        if not self.takes_all:
+            left_out = dict.fromkeys(place for place, key in enumerate(keys) if not self.chosen(key))
+        if masker is not unmasked:
+            for place, key in enumerate(keys):
+                try:
+                    found = masker(key) != key
+                except MaskingError:
+                    found = True
+                if found and place not in left_out:
+                    left_out[place] = None
+                    personal.append(key)
+        if self._masked and any(key in self._masked and place not in left_out for place, key in enumerate(keys)):
+            raise GuardRefused(
+                "refused: an object of the source has the very name that another gets when its address is "
+                "pseudonymised; rename one of them, or leave it out with 'exclude'"
+            )
+        return left_out or None, personal
+
+    def target(self, keys: list[str]) -> Mapping[int, None] | None:
+        """Of a page of the target: the places that do not take part; None if all do."""
+        if self.takes_all and not self._masked:
+            return None
+        return (
+            dict.fromkeys(place for place, key in enumerate(keys) if key in self._masked or not self.chosen(key))
+            or None
+        )
+
+
+def _any_of(patterns: Sequence[str]) -> re.Pattern[str] | None:
+    return re.compile("|".join(f"(?:{translate(pattern)})" for pattern in patterns)) if patterns else None

@@ -1,0 +1,84 @@
+"""The objects whose keys hold an address, copied to the keys in which it is pseudonymised.
+
+Their new names are out of the listing's order, so they are looked up one by one, beside the ranges. There are few of
+them (`keys.MOST_PERSONAL`); the cursor is the last new name, in order, below which all is done.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from downstage.ports import Checkpoint, ObjectTransfer, Sealer
+from downstage.syncing.bucket import RangeTask, Told, nobody
+from downstage.syncing.lookup import Lookup
+from downstage.syncing.merge import Action, comparing
+from downstage.syncing.together import few_at_a_time
+from downstage.syncing.window import packed, unpacked
+
+_CHUNK = 200
+_AT_ONCE = 32
+_ROUNDS = 3
+
+
+async def sync_renamed(
+    task: RangeTask,
+    renamed: Mapping[str, str],
+    checkpoint: Checkpoint,
+    *,
+    transfer: ObjectTransfer,
+    sealer: Sealer,
+    save: Callable[[Checkpoint], None],
+    told: Told = nobody,
+    stop_at: float | None = None,
+    clock: Callable[[], float] = time.time,
+) -> Checkpoint:
+    """Copies what is left of `renamed` (new names, relative, by them the old ones); gives the last checkpoint.
+
+    An object that has gone from the source meanwhile is left where it is: its name is not known to be anybody else's.
+    """
+    if checkpoint.done:
+        return checkpoint
+    counters = dict(checkpoint.counters)
+    done = unpacked(sealer.open(checkpoint.cursor, task.context))["after"] if checkpoint.cursor else None
+    left = sorted(name for name in renamed if done is None or name > done)
+    pair = task.pair
+    lookup = Lookup(pair, transfer, comparing(task.compare))
+
+    async def one(name: str) -> dict[str, int]:
+        code = "PreconditionFailed"
+        to = pair.options.target_prefix + name
+        for _ in range(_ROUNDS):
+            operation = await lookup.operation(renamed[name], name)
+            if operation is None or operation.action is Action.DELETE:
+                return {"unchanged": 1}
+            if operation.action is Action.SKIP:
+                told(Action.SKIP, to, operation.reason)
+                return {"skipped": 1, f"skipped: {operation.reason}": 1}
+            assert operation.source is not None
+            result = await transfer.copy(pair.source, pair.target, operation.source, to)
+            if not result.refusal:
+                told(Action.COPY, to, "")
+                return {"copied": 1, "masked_keys": 1, "bytes_copied": operation.source.size}
+            code = result.code
+        reason = f"S3 refuses it ({code})"
+        told(Action.FAIL, to, reason)
+        return {"failed": 1, f"failed: {reason}": 1}
+
+    for first in range(0, len(left), _CHUNK):
+        if stop_at is not None and clock() >= stop_at:
+            return checkpoint
+        chunk = left[first : first + _CHUNK]
+        for counts in await few_at_a_time([one(name) for name in chunk], _AT_ONCE):
+            for counter, number in counts.items():
+                counters[counter] = counters.get(counter, 0) + number
+        checkpoint = Checkpoint(
+            checkpoint.segment,
+            checkpoint.total_segments,
+            cursor=sealer.seal(packed(after=chunk[-1]), task.context),
+            counters=dict(counters),
+        )
+        save(checkpoint)
+    checkpoint = Checkpoint(checkpoint.segment, checkpoint.total_segments, done=True, counters=counters)
+    save(checkpoint)
+    return checkpoint

@@ -1,0 +1,53 @@
+"""What a target table must hold: what the copy wrote, or what a later repair has made of it.
+
+A repair that put what production holds *now*, or that could not tell what had been written, leaves the copy's digest
+behind. It enters digests and counts of its own, segment by segment, as the copy did; from then on they are what every
+proof goes by. A report goes by those that its own verification went by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from downstage.domain.outcome import StepState
+from downstage.ports import Checkpoint, Journal
+
+REPAIR = "repair-tables"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The run that a table's digests are of, and those digests."""
+
+    run_id: str
+    checkpoints: Sequence[Checkpoint]
+
+
+def reference_of(journal: Journal, copy_run: str, table: str) -> Reference:
+    """What `table` must hold now: of the newest repair of that copy which ended well, else of the copy itself."""
+    for run in reversed(journal.runs()):
+        record = journal.step(run.run_id, REPAIR)
+        if record is None or record.state != StepState.DONE or record.intent.get("copy_run") != copy_run:
+            continue
+        found = reference_in(journal, run.run_id, copy_run, table)
+        if found.checkpoints:
+            return found
+    return reference_in(journal, copy_run, copy_run, table)
+
+
+def reference_in(journal: Journal, run_id: str, copy_run: str, table: str) -> Reference:
+    """The digests that one run has entered: the copy's, or a repair's."""
+    return Reference(
+        run_id, journal.checkpoints(run_id, copy_task(table) if run_id == copy_run else repair_task(table))
+    )
+
+
+def copy_task(table: str) -> str:
+    """The task under which the copy entered them."""
+    return f"copy/{table}"
+
+
+def repair_task(table: str) -> str:
+    """The task under which a repair entered them."""
+    return f"repaired/{table}"

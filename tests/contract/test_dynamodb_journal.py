@@ -1,0 +1,211 @@
+"""The journal in the control table keeps the contract of every journal, and what is its own: it is spread over
+partitions, refuses zombies on each of them, and expires only what has ended. On moto here; on other engines in
+tests/integration."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from botocore.client import BaseClient
+from moto import mock_aws
+
+from downstage.aws.control_table import EXPIRES, ControlTable
+from downstage.aws.session import Session
+from downstage.domain.environment import Environment
+from downstage.errors import GuardRefused, JournalError, RunConflict
+from downstage.journals.dynamodb import KEEP_DAYS, SHARDS, DynamoJournal
+from downstage.ports import Checkpoint, Journal, StepRecord
+from downstage.testing.contracts import RUN, JournalContract
+
+ACCOUNT = "123456789012"  # moto's only account
+TABLE = "downstage-control"
+LOWER = Environment("test", ACCOUNT, "us-east-1")
+
+
+@pytest.fixture(autouse=True)
+def _aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    one_at_a_time = threading.Lock()
+    call = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def called(client: Any, *arguments: Any) -> Any:
+        with one_at_a_time:  # moto's updates are not atomic, DynamoDB's are
+            return call(client, *arguments)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", called)
+    with mock_aws():
+        yield
+
+
+def control(environment: Environment = LOWER) -> ControlTable:
+    return ControlTable(Session(environment), TABLE, sleep=lambda _seconds: None)
+
+
+def items() -> list[dict[str, Any]]:
+    """Every item of the control table, looked at without the code under test."""
+    found: list[dict[str, Any]] = Session(LOWER).client("dynamodb").scan(TableName=TABLE, ConsistentRead=True)["Items"]
+    return found
+
+
+class TestDynamoJournal(JournalContract):
+    @pytest.fixture
+    def journal(self) -> Journal:
+        return DynamoJournal(control())
+
+
+def test_looking_makes_no_table() -> None:
+    journal = DynamoJournal(control())
+    assert journal.runs() == []
+    assert journal.run("run-1") is None
+    assert journal.checkpoints("run-1", "copy/t") == []
+    assert Session(LOWER).client("dynamodb").list_tables()["TableNames"] == []
+
+
+def test_the_table_is_made_once_protected_and_expires_its_items() -> None:
+    for run_id in ("run-1", "run-2"):
+        DynamoJournal(control()).create_run(replace(RUN, run_id=run_id))
+    client = Session(LOWER).client("dynamodb")
+    described = client.describe_table(TableName=TABLE)["Table"]
+    assert described["DeletionProtectionEnabled"] is True
+    assert described["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
+    expiry = client.describe_time_to_live(TableName=TABLE)["TimeToLiveDescription"]
+    assert (expiry["TimeToLiveStatus"], expiry["AttributeName"]) == ("ENABLED", EXPIRES)
+
+
+@pytest.mark.parametrize("wrong", [replace(LOWER, account="999999999999"), replace(LOWER, protected=True)])
+def test_another_account_or_a_protected_one_is_never_written(wrong: Environment) -> None:
+    with pytest.raises(GuardRefused):
+        DynamoJournal(control(wrong)).create_run(RUN)
+    assert Session(LOWER).client("dynamodb").list_tables()["TableNames"] == []
+
+
+def test_lanes_are_spread_over_partitions() -> None:
+    journal = DynamoJournal(control())
+    journal.create_run(RUN)
+    for segment in range(8 * SHARDS):
+        journal.save_checkpoint("run-1", 1, "copy/t", Checkpoint(segment, 8 * SHARDS))
+    counted: dict[str, int] = {}
+    for item in items():
+        if item["sk"]["S"].startswith("point#"):
+            counted[item["pk"]["S"]] = counted.get(item["pk"]["S"], 0) + 1
+    assert len(counted) == SHARDS
+    assert max(counted.values()) < 3 * 8
+
+
+def test_a_zombie_is_refused_on_every_partition() -> None:
+    zombie, successor = DynamoJournal(control()), DynamoJournal(control())
+    zombie.create_run(RUN)
+    assert successor.take_over("run-1").epoch == 2
+    for segment in range(8 * SHARDS):
+        with pytest.raises(RunConflict, match="taken over"):
+            zombie.save_checkpoint("run-1", 1, "copy/t", Checkpoint(segment, 8 * SHARDS))
+    assert not successor.checkpoints("run-1", "copy/t")
+
+
+def test_a_successor_that_died_while_taking_over_is_taken_over_in_its_turn() -> None:
+    class Dying(ControlTable):
+        left = SHARDS // 2
+
+        def update(self, *args: Any, **named: Any) -> Any:
+            self.left -= 1
+            if self.left < 0:
+                raise KeyboardInterrupt
+            return super().update(*args, **named)
+
+    first = DynamoJournal(control())
+    first.create_run(RUN)
+    with pytest.raises(KeyboardInterrupt):
+        DynamoJournal(Dying(Session(LOWER), TABLE)).take_over("run-1")
+    last = DynamoJournal(control())
+    assert last.take_over("run-1").epoch == 3
+    for segment in range(4 * SHARDS):
+        last.save_checkpoint("run-1", 3, "copy/t", Checkpoint(segment, 1))
+        for old in (1, 2):
+            with pytest.raises(RunConflict):
+                first.save_checkpoint("run-1", old, "copy/t", Checkpoint(segment, 1, done=True))
+
+
+@pytest.mark.parametrize("state", ["failed", "interrupted", "parked"])
+def test_nothing_expires_that_can_be_resumed(state: str) -> None:
+    journal = DynamoJournal(control())
+    journal.create_run(RUN)
+    journal.save_checkpoint("run-1", 1, "copy/t", Checkpoint(0, 1))
+    journal.end_run("run-1", 1, state, "2027-02")
+    assert not [item for item in items() if EXPIRES in item]
+
+
+@pytest.mark.parametrize("state", ["finished", "cancelled", "superseded"])
+def test_all_of_a_run_that_has_ended_expires(state: str) -> None:
+    journal = DynamoJournal(control(), now=lambda: 1_800_000_000.5)
+    journal.create_run(RUN)
+    journal.save_step("run-1", 1, StepRecord("copy", "done", 1.0, ""))
+    journal.save_checkpoint("run-1", 1, "copy/t", Checkpoint(0, 1))
+    journal.save_canaries("run-1", 1, "copy/t", 0, ["ab"])
+    journal.quarantine("run-1", 1, "copy/t", "ab", "too large")
+    journal.add_finding("run-1", 1, "verify/t", {"where": "t"})
+    journal.create_run(replace(RUN, run_id="run-2"))
+    journal.end_run("run-1", 1, state, "2027-02")
+    of_run = [item for item in items() if item["pk"]["S"].startswith("run-1") or item["sk"]["S"] == "run-1"]
+    assert len(of_run) == 1 + 1 + SHARDS + 4
+    assert {item[EXPIRES]["N"] for item in of_run} == {str(1_800_000_000 + KEEP_DAYS * 86_400)}
+    assert not [item for item in items() if item not in of_run and EXPIRES in item]
+
+
+def test_a_record_that_no_item_can_hold_is_told_in_one_line() -> None:
+    journal = DynamoJournal(control())
+    journal.create_run(RUN)
+    with pytest.raises(JournalError, match="does not fit") as caught:
+        journal.save_step("run-1", 1, StepRecord("copy", "running", 0.0, "", {"noise": secrets.token_hex(500_000)}))
+    assert "\n" not in str(caught.value)
+    assert journal.step("run-1", "copy") is None
+
+
+def test_a_lost_answer_to_create_run_is_no_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = control()
+    create = table.create
+
+    def twice(item: dict[str, Any]) -> bool:  # as botocore does when the first answer is lost
+        create(item)
+        return create(item)
+
+    monkeypatch.setattr(table, "create", twice)
+    DynamoJournal(table).create_run(RUN)
+    assert DynamoJournal(control()).run("run-1") == RUN
+
+
+def test_one_checkpoint_is_two_requests_at_most_whatever_the_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = DynamoJournal(control())
+    journal.create_run(RUN)
+    for segment in range(100):
+        journal.save_checkpoint("run-1", 1, "copy/t", Checkpoint(segment, 100))
+    session = Session(LOWER)
+    calls: list[str] = []
+    session.client("dynamodb").meta.events.register("before-call.dynamodb", lambda model, **_: calls.append(model.name))
+    counted = DynamoJournal(ControlTable(session, TABLE))
+    counted.checkpoint("run-1", "copy/t", 5)
+    counted.segment_canaries("run-1", "copy/t", 5)
+    assert calls == ["GetItem", "GetItem"]
+    counted.save_checkpoint("run-1", 1, "copy/t", Checkpoint(5, 100))
+    assert calls[2:] == ["TransactWriteItems"]
+    counted.checkpoints("run-1", "copy/t")
+    assert calls[3:] == ["Query"] * SHARDS
+
+
+def test_many_lanes_that_meet_wait_for_each_other() -> None:
+    journal = DynamoJournal(control())
+    journal.create_run(RUN)
+
+    def save(segment: int) -> None:
+        for digest in range(3):
+            journal.save_checkpoint("run-1", 1, "copy/t", Checkpoint(segment, 24, digest=digest))
+
+    with ThreadPoolExecutor(8) as lanes:
+        list(lanes.map(save, range(24)))
+    assert [point.digest for point in journal.checkpoints("run-1", "copy/t")] == [2] * 24

@@ -1,0 +1,120 @@
+"""GitHub Actions: a workflow is dispatched once and its run followed, whatever GitHub says of the run it began."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from downstage.ci.github import DispatchStart, GitHub
+from downstage.ci.github_deploy import GitHubDeployer, GitHubUnattended
+from downstage.errors import CiError, CiUnreachable
+from downstage.testing.simple import JumpingClock
+from tests.ci_servers.github import GitHubServer
+from tests.ci_servers.places import github_place
+from tests.ci_servers.server import Fault, Reply
+
+Place = tuple[GitHubServer, GitHub, JumpingClock]
+
+
+@pytest.fixture
+def place() -> Iterator[Place]:
+    with github_place() as made:
+        yield made
+
+
+def deployer(
+    place: Place, inputs: dict[str, Any] | None = None, *, workflow: str = "deploy.yml", patience: float = 7200.0
+) -> GitHubDeployer:
+    _, client, clock = place
+    start = DispatchStart(client, clock, workflow, "test")
+    return GitHubDeployer(start, inputs=inputs or {}, patience=patience, flags=lambda: {"colour": "alpha"})
+
+
+@pytest.mark.parametrize(("details", "posts"), [("given", 1), ("none", 1), ("refused", 2)])
+def test_it_is_dispatched_once_whether_or_not_github_says_which_run_that_is(
+    place: Place, details: str, posts: int
+) -> None:
+    server = place[0]
+    server.run("deploy.yml")
+    server.details = details
+    one = deployer(place, {"colour": "${flags.colour}", "force": True, "times": 2})
+    one.check()
+    said = one.deploy(one.intent())
+    assert server.inputs == [{"colour": "alpha", "force": "true", "times": "2"}]
+    assert said == f"GitHub ran deploy.yml: {server.runs[0]['html_url']}"
+    assert server.count("POST") == posts
+    assert len(server.runs) == 2
+
+
+def test_the_run_of_a_killed_attempt_is_found(place: Place) -> None:
+    server = place[0]
+    server.run("deploy.yml")
+    intent = deployer(place).intent()
+    server.run("deploy.yml", event="push")
+    server.run("deploy.yml", branch="main")
+    server.run("other.yml")
+    ours = server.run("deploy.yml")
+    assert deployer(place).deploy(intent).endswith(ours["html_url"])
+    assert server.count("POST") == 0
+
+
+@pytest.mark.parametrize("reply", [None, Reply(502)])
+def test_a_dispatch_whose_answer_is_lost_is_found_and_not_sent_again(place: Place, reply: Reply | None) -> None:
+    server = place[0]
+    server.faults.append(Fault("POST", "/dispatches", reply, lose=True))
+    one = deployer(place)
+    one.deploy(one.intent())
+    assert server.count("POST") == 1
+    server.faults.append(Fault("POST", "/dispatches", None))
+    with pytest.raises(CiUnreachable, match=r"it cannot be told whether the workflow deploy.yml"):
+        one.deploy(one.intent())
+    assert server.count("POST") == 2
+
+
+@pytest.mark.parametrize("conclusion", ["failure", "cancelled", "timed_out", "skipped", "neutral", "startup_failure"])
+def test_only_success_is_success(place: Place, conclusion: str) -> None:
+    server = place[0]
+    server.unfold = (("in_progress", None), ("completed", conclusion))
+    one = deployer(place)
+    intent = one.intent()
+    with pytest.raises(CiError, match=f"ended as '{conclusion}': see https://github.com/acme/app/actions/runs/"):
+        one.deploy(intent)
+    server.runs[0].update(status="completed", conclusion="success")  # a person reran it: its id stays
+    deployer(place).deploy(intent)
+    assert server.count("POST") == 1
+
+
+def test_a_run_that_waits_for_ever_is_one_error_in_bounded_work(place: Place) -> None:
+    server, _, clock = place
+    server.unfold = (("waiting", None),)
+    one = deployer(place, patience=1800.0)
+    before = clock.now()
+    with pytest.raises(CiError, match="has not ended within 30 minutes, it is 'waiting'"):
+        one.deploy(one.intent())
+    assert clock.now() - before < 1900
+    assert server.count("GET") < 80
+
+
+def test_what_the_check_finds(place: Place) -> None:
+    with pytest.raises(CiError, match=r"could not look at the workflow nosuch.yml of github/acme/app: .* 404"):
+        deployer(place, workflow="nosuch.yml").check()
+    place[0].workflows["deploy.yml"] = "disabled_inactivity"
+    with pytest.raises(CiError, match="is 'disabled_inactivity': enable it at GitHub"):
+        deployer(place).check()
+    with github_place(token="stale") as other, pytest.raises(CiError, match="renew what env:GITHUB_TOKEN holds"):
+        deployer(other).check()
+    place[0].faults.append(Fault("GET", "/deploy.yml", Reply(200, {"no": "state"})))
+    with pytest.raises(CiError, match="not of the shape that it documents"):
+        deployer(place).check()
+
+
+def test_a_refresh_goes_on_in_a_fresh_run_of_its_workflow(place: Place) -> None:
+    server, client, clock = place
+    server.workflows["downstage-test.yml"] = "active"
+    unattended = GitHubUnattended(DispatchStart(client, clock, "downstage-test.yml", "test"))
+    said = unattended.go_on("test-20260101-050000-1a2b", unattended.mark())
+    assert server.inputs == [{"run": "test-20260101-050000-1a2b"}]
+    assert said == f"GitHub goes on with it: {server.runs[0]['html_url']}"
+    assert unattended.ended(well=True, since=0.0) == ()

@@ -1,0 +1,310 @@
+"""The lease: one run an environment whatever the machine; who is alive is never robbed, who is dead is replaced in
+time, and a holder that cannot renew stops before anybody may take its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from moto import mock_aws
+
+from downstage.aws.control_table import ControlTable
+from downstage.aws.lease import BEAT, LONGEST_REQUEST, MARGIN, SECONDS, EnvironmentLease, Heart, LeaseWatch
+from downstage.aws.session import Session
+from downstage.domain.environment import Environment
+from downstage.errors import JournalError, LeaseLost, RunConflict
+
+LOWER = Environment("test", "123456789012", "us-east-1")
+TABLE = "downstage-control"
+
+
+class Clock:
+    """A clock that only `sleep` moves; `each` is called before each sleep, as the world goes on meanwhile."""
+
+    def __init__(self) -> None:
+        self.time = 1_800_000_000.0
+        self.each: Callable[[], None] = lambda: None
+
+    def now(self) -> float:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.each()
+        self.time += seconds
+
+
+@pytest.fixture(autouse=True)
+def _aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    with mock_aws():
+        yield
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def table() -> ControlTable:
+    return ControlTable(Session(LOWER), TABLE, sleep=lambda _seconds: None)
+
+
+def lease(clock: Clock, who: str = "here", place: str = "", **more: Any) -> EnvironmentLease:
+    return EnvironmentLease(table(), "test", clock=clock, who=who, place=place, **more)
+
+
+def test_a_second_refresh_is_refused_and_told_who_holds_it(clock: Clock) -> None:
+    lease(clock, "host-a, process 7").acquire("run-1")
+    with pytest.raises(RunConflict, match=r"run-1 \(host-a, process 7, last heard of at 20") as caught:
+        lease(clock).acquire("run-2")
+    assert caught.value.exit_code == 3
+    assert "\n" not in str(caught.value)
+
+
+def test_environments_do_not_wait_for_each_other(clock: Clock) -> None:
+    lease(clock).acquire("run-1")
+    EnvironmentLease(table(), "staging", clock=clock, who="here").acquire("run-2")
+
+
+def test_what_was_released_is_free(clock: Clock) -> None:
+    first = lease(clock)
+    first.acquire("run-1")
+    first.release()
+    lease(clock).acquire("run-2")
+    with pytest.raises(LeaseLost):
+        first.check()
+
+
+def test_a_parked_run_keeps_the_environment_until_it_goes_on(clock: Clock) -> None:
+    first = lease(clock)
+    first.acquire("run-1")
+    first.park()
+    clock.time += 40 * 86_400
+    with pytest.raises(RunConflict, match="parked"):
+        lease(clock).acquire("run-2")
+    before = clock.time
+    lease(clock, "another machine").acquire("run-1")
+    assert clock.time == before  # nobody had to be waited for
+
+
+def test_a_parked_run_is_replaced_at_once_by_command(clock: Clock) -> None:
+    first = lease(clock)
+    first.acquire("run-1")
+    first.park()
+    before = clock.time
+    lease(clock).acquire("run-2", take_over=True)
+    assert clock.time == before
+
+
+def test_nobody_takes_over_from_a_holder_that_beats(clock: Clock) -> None:
+    holder = lease(clock, "host-a")
+    holder.acquire("run-1")
+    clock.each = holder.beat
+    for run_id in ("run-1", "run-2"):
+        with pytest.raises(RunConflict, match="is going on"):
+            lease(clock).acquire(run_id, take_over=True)
+    holder.beat()
+    assert holder.left() > 0
+
+
+@pytest.mark.parametrize(("run_id", "silence"), [("run-1", SECONDS), ("run-2", SECONDS + LONGEST_REQUEST)])
+def test_a_silent_holder_is_waited_out(clock: Clock, run_id: str, silence: float) -> None:
+    said: list[str] = []
+    lease(clock, "host-a").acquire("run-1")
+    before = clock.time
+    lease(clock, "host-b", say=said.append).acquire(run_id, take_over=run_id != "run-1")
+    assert silence < clock.time - before < silence + 5
+    assert len(said) == 1
+    assert "host-a" in said[0]
+
+
+def test_a_holder_stops_before_anybody_may_take_its_place(clock: Clock) -> None:
+    """Whatever moment it was last renewed at, and however far the two wall clocks are apart."""
+    holder = lease(clock)
+    holder.acquire("run-1")
+    stopped: list[float] = []
+
+    def watch() -> None:
+        if not stopped and holder.left() <= 0:
+            stopped.append(clock.time)
+
+    clock.each = watch
+    skewed = Clock()
+    skewed.time = clock.time - 4 * 60  # this machine's wall clock is wrong
+    skewed.sleep = clock.sleep  # type: ignore[method-assign]
+    skewed.monotonic = clock.monotonic  # type: ignore[method-assign]
+    lease(skewed).acquire("run-2", take_over=True)
+    assert stopped
+    assert clock.time - stopped[0] >= LONGEST_REQUEST - 5
+    with pytest.raises(LeaseLost):
+        holder.check()
+
+
+def test_after_a_long_silence_nobody_waits(clock: Clock) -> None:
+    lease(clock).acquire("run-1")
+    clock.time += SECONDS + LONGEST_REQUEST + 301
+    before = clock.time
+    lease(clock).acquire("run-2", take_over=True)
+    assert clock.time == before
+
+
+def test_a_process_that_has_the_same_place_knows_that_its_predecessor_is_dead(clock: Clock) -> None:
+    lease(clock, place="this machine and lock").acquire("run-1")
+    before = clock.time
+    lease(clock, place="this machine and lock").acquire("run-1")
+    assert clock.time == before
+
+
+def test_whoever_was_replaced_is_lost_for_good(clock: Clock) -> None:
+    old = lease(clock, place="p")
+    old.acquire("run-1")
+    new = lease(clock, place="p")
+    new.acquire("run-1")
+    with pytest.raises(LeaseLost):
+        old.beat()
+    old.release()  # changes nothing
+    old.park()
+    new.beat()
+    holder = new.holder()
+    assert holder is not None
+    assert holder.state == "held"
+
+
+def test_each_acquisition_has_a_higher_epoch(clock: Clock) -> None:
+    epochs = []
+    for _ in range(3):
+        one = lease(clock, place="p")
+        one.acquire("run-1")
+        item = table().get("lease", "test")
+        assert item is not None
+        epochs.append(int(item["epoch"]["N"]))
+    assert epochs == [1, 2, 3]
+
+
+def test_the_lease_counts_from_before_the_renewal_was_sent(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    holder = lease(clock)
+    holder.acquire("run-1")
+    update = ControlTable.update
+
+    def slow(*args: Any, **named: Any) -> Any:
+        answer = update(*args, **named)
+        clock.time += 20  # the answer took its time
+        return answer
+
+    monkeypatch.setattr(ControlTable, "update", slow)
+    holder.beat()
+    assert holder.left() == SECONDS - 20
+
+
+def test_the_item_says_nothing_of_anybody(clock: Clock) -> None:
+    lease(clock, "host-a, process 7").acquire("run-1")
+    item = table().get("lease", "test")
+    assert item is not None
+    names = {"pk", "sk", "run_id", "who", "place", "state", "renewed", "beat", "epoch", "mark"}
+    assert set(item) == names
+
+
+# ---- the heart: what the holder does of its own accord
+
+
+def heart(holder: EnvironmentLease) -> tuple[Heart, list[str]]:
+    said: list[str] = []
+    return Heart(holder, losing=lambda: said.append("losing"), lost=lambda: said.append("lost")), said
+
+
+def test_a_holder_is_warned_in_time_and_then_ended(clock: Clock) -> None:
+    holder = lease(clock)
+    holder.acquire("run-1")
+    beating, said = heart(holder)
+    for second in range(int(SECONDS)):
+        beating.look()
+        if second < SECONDS - MARGIN:
+            assert said == []
+        clock.time += 1
+    assert said[0] == "losing"
+    assert said.count("losing") == 1
+    assert said[-1] == "lost"
+    assert holder.left() >= 0
+
+
+def test_a_holder_that_is_asked_to_stop_is_told_at_its_next_beat(clock: Clock) -> None:
+    holder = lease(clock)
+    holder.acquire("run-1")
+    lease(clock).ask_to_stop("another run")
+    holder.beat()
+    assert not holder.stop_wanted
+    lease(clock).ask_to_stop("run-1")
+    holder.beat()
+    beating, said = heart(holder)
+    beating.look()
+    beating.look()
+    assert said == ["losing"]
+
+
+def test_an_answer_that_does_not_come_is_no_loss_yet(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    holder = lease(clock)
+    holder.acquire("run-1")
+
+    def unreachable(*_args: Any, **_named: Any) -> Any:
+        raise JournalError("the control table cannot be reached")
+
+    monkeypatch.setattr(ControlTable, "update", unreachable)
+    clock.time += BEAT
+    with pytest.raises(JournalError):
+        holder.beat()
+    holder.check()
+    assert holder.left() == SECONDS - BEAT
+
+
+# ---- the watch: what a worker process knows of it
+
+
+def watching(clock: Clock) -> tuple[LeaseWatch, list[str]]:
+    ended: list[str] = []
+    return LeaseWatch(table(), "test", "run-1", clock=clock, lost=lambda: ended.append("lost")), ended
+
+
+def test_a_worker_lives_as_long_as_the_lease_is_renewed(clock: Clock) -> None:
+    holder = lease(clock)
+    holder.acquire("run-1")
+    watch, ended = watching(clock)
+    for _ in range(60):
+        holder.beat()
+        for _ in range(2):
+            watch.look()
+            watch.check()
+            clock.time += BEAT / 2
+    assert ended == []
+
+
+def test_a_worker_of_a_process_that_hangs_ends_before_the_lease_does(clock: Clock) -> None:
+    holder = lease(clock)
+    holder.acquire("run-1")
+    watch, ended = watching(clock)
+    holder.beat()
+    last = clock.time
+    while not ended:
+        watch.look()
+        watch.check()
+        clock.time += 0.5
+    assert clock.time - last < SECONDS
+
+
+@pytest.mark.parametrize("what", ["release", "park", "another run", "the same run again"])
+def test_a_worker_whose_lease_is_anothers_ends_at_once(clock: Clock, what: str) -> None:
+    holder = lease(clock, place="p")
+    holder.acquire("run-1")
+    watch, ended = watching(clock)
+    watch.look()
+    assert ended == []
+    if what in ("release", "park"):
+        getattr(holder, what)()
+    else:
+        lease(clock, place="p").acquire("run-1" if "same" in what else "run-2", take_over=True)
+    watch.look()
+    assert ended == ["lost"]
