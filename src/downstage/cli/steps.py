@@ -24,9 +24,7 @@ _COMMANDS = (
     _Command("flags", ("flags",), "Set the environment's flags (deploy table, SSM parameters) and read them back."),
     _Command("wipe", ("wipe",), "Empty the indices, delete the tables and search domains that 'wipe' names, and wait."),
     _Command("deploy", ("deploy",), "Make the tables, search domain and consumers anew, as 'deploy' says."),
-    _Command(
-        "copy", ("export", "copy"), "Copy the tables, addresses pseudonymised. Refused if a target holds items."
-    ),
+    _Command("copy", ("export", "copy"), "Copy the tables, addresses pseudonymised. Refused if a target holds items."),
     _Command("index", ("index", "verify-index"), "Wait until the indexes hold what they must, then compare ids."),
 )
 
