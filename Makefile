@@ -7,7 +7,7 @@ TOOLS := $(VENV)/.tools
 SANDBOX := $(VENV)/.sandbox
 KERNELS := $(wildcard src/downstage/*/_kernel.pyx)
 
-.PHONY: demo test check bench chaos chaos-runs format wheel clean
+.PHONY: demo test lint check bench chaos chaos-runs format wheel clean
 
 ## demo: refresh a staging account from production on this machine, end to end, and prove it
 demo: $(SANDBOX)
@@ -17,12 +17,15 @@ demo: $(SANDBOX)
 test: $(TOOLS)
 	$(BIN)/python -m pytest
 
-## check: what every commit must pass: lint, format, types, architecture, unit tests
-check: $(TOOLS)
+## lint: format, types, architecture
+lint: $(TOOLS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+## check: what every commit must pass: lint and unit tests
+check: lint
 	$(BIN)/python -m pytest -q -m "not integration and not e2e"
 
 ## chaos: kill -9 at fifty seeded moments of a copy (CI does ten); the log is committed

@@ -85,9 +85,12 @@ def test_what_the_lock_does_not_know_is_counted_where_the_policy_lets_it_pass() 
 
 def test_another_policy_is_refused_on_resume_and_a_better_lock_is_not() -> None:
     plan = with_rules({"visits": "redact"}, lock=lock_without())
+    rehearsal = Trip()
+    World(plan=plan).refresh(trip=rehearsal)
+    in_the_copy = rehearsal.names.index("MemoryWriter.put") + 1
     world = World(plan=plan)
     with pytest.raises(Killed):
-        world.refresh(trip=Trip(60))
+        world.refresh(trip=Trip(in_the_copy))
     world.plan = with_rules({"visits": "drop"}, lock=lock_without())
     with pytest.raises(RunConflict, match="policy"):
         world.resume()
