@@ -118,33 +118,51 @@ cdef bint _is_date(Text text, Py_ssize_t start) noexcept:
 
 
 cdef bint _may_begin(Text text, Py_ssize_t start, Py_ssize_t end) noexcept:
-    """Whether a run with a capital in it may be base64 of anything, by its length or the beginnings in it."""
-    cdef Py_ssize_t place
-    if end - start >= LONG:
+    """Whether a run with a capital in it may be base64 of anything, as a whole or from one of the beginnings in it: one
+    with a capital after it."""
+    cdef Py_ssize_t place, last = end - 1
+    if end - start >= LONG and not _is_noise(text, start, end):
         return True
     if end - start == DATE and _is_date(text, start):
         return False
-    for place in range(start, end - SHORTEST + 1):
+    while not _is(text, last, CAPITAL):
+        last -= 1
+    for place in range(start, min(last, end - SHORTEST) + 1):
         if place > start and not _is(text, place - 1, SEPARATOR):
             continue
         if _heads[_places[_at(text, place)] << 6 | _places[_at(text, place + 1)]] and (
             end - start >= CERTAIN - LONGEST_PADDING or _may_mean(text, place, end)
         ):
             return True
+        if end - place >= LONG - LONGEST_PADDING and 2 <= _decoded(text, place, 0) & 7 <= 5:
+            return True  # the only mark of raw deflate
     return False
 
 
-cdef bint _may_mean(Text text, Py_ssize_t start, Py_ssize_t end) noexcept:
-    """Whether the few bytes that begin here may be text or a stream: see base64_text. No to UTF-8 that breaks within the
-    first six of them, unless something else than text begins so."""
-    cdef int byte, more = 0, place
-    cdef int first = _decoded(text, start, 0)
-    if first & 0x8F == 8 or first in (0x1F, 0xFE, 0xFF) or _decoded(text, start, 1) == 0x2A:
-        return True
-    for place in range((end - start) * 3 // 4):
+cdef bint _is_noise(Text text, Py_ssize_t start, Py_ssize_t end) noexcept:
+    """Whether all of a long run decodes to nothing that a look finds anything in: no stream begins so, it is text in no
+    encoding, and there is no `@` in it."""
+    cdef Py_ssize_t size = (end - start) * 3 // 4, place, high = 0
+    cdef int byte, first = _decoded(text, start, 0)
+    if _may_be_stream(text, start) or 2 <= first & 7 <= 5 or _is_utf8(text, start):
+        return False
+    for place in range(size):
         byte = _decoded(text, start, place)
-        if byte == 0:
-            return True
+        if byte == 0 or byte == 64:
+            return False
+        high += byte >= 128
+    return high * 10 > size
+
+
+cdef bint _may_be_stream(Text text, Py_ssize_t start) noexcept:
+    """Whether a compressed stream, or UTF-16 with its mark, may begin so; see compressed, zstd, binary_text."""
+    cdef int first = _decoded(text, start, 0)
+    return first & 0x8F == 8 or first in (0x1F, 0xFE, 0xFF) or _decoded(text, start, 1) == 0x2A
+
+
+cdef bint _is_utf8(Text text, Py_ssize_t start) noexcept:
+    """False if the first six bytes break the rules of UTF-8."""
+    cdef int byte, more = 0, place
     for place in range(6):
         byte = _decoded(text, start, place)
         if more:
@@ -158,7 +176,18 @@ cdef bint _may_mean(Text text, Py_ssize_t start, Py_ssize_t end) noexcept:
     return True
 
 
-cdef int _decoded(Text text, Py_ssize_t start, int place) noexcept:
+cdef bint _may_mean(Text text, Py_ssize_t start, Py_ssize_t end) noexcept:
+    """Whether the few bytes that begin here may be text or a stream: see base64_text."""
+    cdef Py_ssize_t place
+    if _may_be_stream(text, start) or _is_utf8(text, start):
+        return True
+    for place in range((end - start) * 3 // 4):
+        if _decoded(text, start, place) == 0:
+            return True
+    return False
+
+
+cdef int _decoded(Text text, Py_ssize_t start, Py_ssize_t place) noexcept:
     """One of the bytes that the base64 which starts here decodes to."""
     cdef Py_ssize_t group = start + place // 3 * 4 + place % 3
     cdef int two = _places[_at(text, group)] << 6 | _places[_at(text, group + 1)]
