@@ -42,7 +42,10 @@ bench: $(TOOLS)
 	$(BIN)/python bench/masking.py -o .downstage-bench.json
 	$(BIN)/python bench/table.py .downstage-bench.json
 	rm .downstage-bench.json
-	$(BIN)/python bench/copy_loop.py --rounds 3 --pages 24
+	$(BIN)/python bench/copy_loop.py
+	$(BIN)/python bench/copy_loop.py --mix dense --out bench/results/copy_dense.json
+	$(BIN)/python bench/copy_scale.py
+	$(BIN)/python bench/copy_local.py
 	$(BIN)/python bench/s3_sync.py
 
 ## format: put the code into the house's shape

@@ -145,12 +145,38 @@ def test_a_holder_stops_before_anybody_may_take_its_place(clock: Clock) -> None:
         holder.check()
 
 
-def test_after_a_long_silence_nobody_waits(clock: Clock) -> None:
+def test_a_long_silence_by_the_clock_is_watched_all_the_same(clock: Clock) -> None:
     lease(clock).acquire("run-1")
-    clock.time += SECONDS + LONGEST_REQUEST + 301
+    clock.time += SECONDS + LONGEST_REQUEST + 86400
     before = clock.time
     lease(clock).acquire("run-2", take_over=True)
-    assert clock.time == before
+    assert clock.time >= before + SECONDS
+
+
+class Behind:
+    """The same time, on a wall clock that is 20 minutes slow."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def now(self) -> float:
+        return self._clock.now() - 1200
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        self._clock.sleep(seconds)
+
+
+def test_a_living_holder_with_a_slow_clock_is_not_robbed(clock: Clock) -> None:
+    holder = EnvironmentLease(table(), "test", clock=Behind(clock), who="a")
+    holder.acquire("run-1")
+    clock.time += 10
+    holder.beat()
+    before = clock.time
+    lease(clock, "b").acquire("run-1")
+    assert clock.time >= before + SECONDS  # it was watched, and did not beat meanwhile
 
 
 def test_a_process_that_has_the_same_place_knows_that_its_predecessor_is_dead(clock: Clock) -> None:

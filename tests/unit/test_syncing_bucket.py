@@ -483,3 +483,77 @@ def test_ranges_together_are_one_sync(ranges: int) -> None:
     again = MemoryTransfer(sync.store, 20)
     assert sync.whole(again, ranges=ranges, smallest=10).counters["unchanged"] == 307
     assert (again.calls["copy"], again.calls["delete"]) == (0, 0)
+
+
+def test_deletes_that_wait_for_a_full_batch_do_not_hold_the_sync_up() -> None:
+    store = MemoryBuckets([])
+    store.buckets["to"] = {}
+    for number in range(999):
+        store.put("to", f"a/{number:05d}", b"x")
+    for number in range(6000):
+        store.put("from", f"b/{number:05d}", b"y")
+
+    class Refusing(MemoryTransfer):
+        async def copy(self, source: SourceBucket, target: TargetBucket, item: ObjectFacts, to: str) -> CopyResult:
+            if item.key in ("b/00000", "b/00001") and self.calls["copy"] < 3000:
+                self.calls["copy"] += 1
+                await asyncio.sleep(0)
+                return CopyResult(refusal="changed", code="PreconditionFailed")
+            return await super().copy(source, target, item, to)
+
+    async def sync() -> Checkpoint:
+        task = RangeTask("c", PAIR, KeyRange(), "etag", 99_999)
+        async with asyncio.timeout(60):
+            return await sync_range(
+                task,
+                Checkpoint(0, 1),
+                transfer=Refusing(store),
+                sealer=SEALER,
+                save=lambda _: None,
+                chosen=KeyFilter(OPTIONS),
+                sleep=at_once,
+            )
+
+    done = asyncio.run(sync())
+    assert done.done
+    assert sorted(store.buckets["to"]) == sorted(store.buckets["from"])
+
+
+def test_the_allowance_of_deletes_outlives_a_kill() -> None:
+    store = MemoryBuckets([])
+    store.put("from", "a/slow", b"new")
+    for number in range(1000):
+        store.put("to", f"b/{number:05d}", b"x")
+    for number in range(2000):
+        store.put("from", f"c/{number:05d}", b"y")
+        store.put("to", f"c/{number:05d}", b"y")
+    saved: list[Checkpoint] = []
+
+    class Slow(MemoryTransfer):
+        async def copy(self, source: SourceBucket, target: TargetBucket, item: ObjectFacts, to: str) -> CopyResult:
+            if item.key == "a/slow":
+                while not self.calls["delete"]:
+                    await asyncio.sleep(0)
+                raise Killed
+            return await super().copy(source, target, item, to)
+
+    def sync() -> None:
+        asyncio.run(
+            sync_range(
+                RangeTask("c", PAIR, KeyRange(), "etag", 1000),
+                saved[-1] if saved else Checkpoint(0, 1),
+                transfer=Slow(store),
+                sealer=SEALER,
+                save=saved.append,
+                chosen=KeyFilter(OPTIONS),
+                sleep=at_once,
+            )
+        )
+
+    with pytest.raises(Killed):
+        sync()
+    for number in range(1000):
+        del store.buckets["from"][f"c/{number:05d}"]
+    with pytest.raises((Killed, GuardRefused)):
+        sync()
+    assert len(store.buckets["to"]) >= 2000, "no more than the thousand that were planned"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from downstage.app.orders import Order, guard, keys, masking, session, transports
+from downstage.app.orders import Order, guard, keys, masking, session, transports, watch_lease
 from downstage.app.places import open_journal
 from downstage.app.worker import LaneWorker
 from downstage.aws.dynamodb import ItemMenderByKey, ItemReaderByKey, ScanReader
@@ -56,6 +56,8 @@ def run_lane(deep: DeepOrder, lane: Lane) -> None:
     """Does what is left of one lane, whatever its phase."""
     order, work = deep.order, deep.work(lane)
     guard(order, session(order.source), session(order.target))
+    if order.lease is not None:
+        watch_lease(order.lease, order.target.name, order.run_id)
     key, *old_keys = keys(order.source, order.masking)
     pseudonyms, sealer = masking(order.source, order.masking)
     table = work.table

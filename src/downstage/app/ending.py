@@ -84,7 +84,7 @@ def approve(project: Project, run_id: str) -> tuple[RunRecord, Sequence[str]]:
 
 def _ask_to_stop(project: Project, run: RunRecord) -> None:
     """A process on this machine by a signal, one elsewhere through the lease."""
-    process = project.lock(run.environment).holder()
+    process = project.lock(run.environment).holder(run.run_id)
     if process and process != os.getpid() and project.state_of(run) == "running":
         os.kill(process, signal.SIGTERM)
         return

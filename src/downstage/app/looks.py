@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
@@ -14,11 +15,13 @@ from downstage.aws.s3 import Buckets
 from downstage.aws.streams import MappingControl
 from downstage.aws.tables import TableControl
 from downstage.domain.export import ExportPlan, export_id
+from downstage.domain.plan import BucketPair
 from downstage.domain.table_schema import Units
 from downstage.errors import DownstageError, NotFound
 from downstage.planning import guards
 from downstage.planning.preflight import find_problems
 from downstage.ports import Consumer, TableFacts
+from downstage.syncing import inventory
 from downstage.workflow.refresh import STEPS
 
 _COUNTED = 10_000
@@ -161,5 +164,17 @@ def _buckets(sides: Sides) -> list[str]:
         )
         size = f"{objects:,} objects" if objects < _COUNTED else f"{_COUNTED:,} objects or more"
         extra = ", what only the target has is deleted" if pair.delete else ""
+        if pair.options.inventory is not None:
+            extra += f", {_listed(sides, pair)}"
         lines.append(f"{pair.source.name} → {pair.target.name} ({size}{extra})")
     return lines
+
+
+def _listed(sides: Sides, pair: BucketPair) -> str:
+    """Which inventory would list the source now. Raises GuardRefused where a sync would."""
+    plan = pair.options.inventory
+    assert plan is not None
+    files = ExportObjects(sides.source)
+    found = inventory.read(files, plan, pair.source, inventory.find(files, plan, pair.source))
+    age = inventory.check_age(found, plan, pair.source, time.time())
+    return f"listed by the inventory {found.key}, {inventory.aged(age)} old"

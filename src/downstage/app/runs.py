@@ -261,7 +261,7 @@ class Project:
             if events is not None:
                 events.emit(Note(text))
 
-        with self.lock(environment).held(patience) as place:
+        with self.lock(environment).held(patience, run_id or "") as place:
             where = self._lease_place(environment) if leased else None
             if where is None:
                 if leased and events is not None:
@@ -322,7 +322,7 @@ class Project:
 
     def _alive(self, run: RunRecord) -> bool:
         """Whether a process is behind a run that the journal says is running."""
-        if self.lock(run.environment).holder() is not None:
+        if self.lock(run.environment).holder(run.run_id) is not None:
             return True
         if run.environment not in self.config.config.environments or run.kind not in CHANGING:
             return False

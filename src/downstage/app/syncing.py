@@ -17,11 +17,13 @@ from downstage.domain.plan import BucketPair
 from downstage.errors import RunConflict
 from downstage.journals.memory import MemoryJournal
 from downstage.ports import EventSink, RunRecord
+from downstage.syncing.keys import shown
 from downstage.syncing.lookup import Lookup
 from downstage.syncing.merge import Action, Operation, comparing
 from downstage.syncing.survey import may_be_renamed
 from downstage.syncing.together import few_at_a_time
 from downstage.workflow.bucket_plans import BucketPlan, plans_of, survey, surveyed
+from downstage.workflow.inventories import discard
 from downstage.workflow.parts import Parts, Step
 
 KIND = "sync"
@@ -55,7 +57,11 @@ def dry_run(project: Project, environment: str, events: EventSink, *, yes: bool 
     places = RunPlaces(project.place(environment), None, project.state)
     parts = parts_for(sides, project.environments(), run, journal, places, events, lambda: None)
     parts.guard()
-    show(parts)
+    try:
+        show(parts)
+    finally:
+        for pair in parts.plan.buckets:
+            discard(parts, pair)
 
 
 def show(parts: Parts) -> None:
@@ -92,7 +98,7 @@ async def _renamed(parts: Parts, plan: BucketPlan, renamed: Mapping[str, str]) -
 
 
 def _tell(parts: Parts, pair: BucketPair, operation: Operation) -> None:
-    key = parts.redact(pair.options.target_prefix + operation.key)
+    key = shown(pair.options.target_prefix + operation.key, parts.objects.masker, parts.redact)
     action = operation.action if operation.action is Action.SKIP else f"(dry run) {operation.action}"
     parts.emit(ObjectSynced(pair.target.name, action, key, operation.reason))
 

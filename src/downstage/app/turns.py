@@ -55,20 +55,21 @@ class LockFile:
         self._state = state
         self._path = state / f"{environment}.lock"
 
-    def holder(self) -> int | None:
-        """The process that holds the lock, or None. Only looks: the file stays as it is."""
+    def holder(self, run_id: str | None = None) -> int | None:
+        """The process that holds the lock (for `run_id`, if that is given), or None. Only looks: the file stays as it
+        is."""
         try:
             with self._path.open() as lock:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    return _number(lock)
+                    return _number(lock) if run_id in (None, _run_of(lock)) else None
         except FileNotFoundError:
             return None
         return None
 
     @contextmanager
-    def held(self, patience: float = _LOOKING) -> Iterator[str]:
+    def held(self, patience: float = _LOOKING, run_id: str = "") -> Iterator[str]:
         """Holds the lock, and gives a name for this place that no other process can have at the same time.
 
         Raises RunConflict if another process has it for longer than `patience` seconds.
@@ -91,7 +92,7 @@ class LockFile:
                     )
                 time.sleep(_LOOKING / 20)
             lock.truncate(0)
-            lock.write(str(os.getpid()))
+            lock.write(f"{os.getpid()} {run_id}")
             lock.flush()
             yield _place_of(lock)
 
@@ -112,8 +113,13 @@ def _locked(file: TextIO) -> bool:
 
 def _number(lock: TextIO) -> int:
     lock.seek(0)
-    text = lock.read().strip()
+    text = lock.read().partition(" ")[0].strip()
     return int(text) if text.isdigit() else 0
+
+
+def _run_of(lock: TextIO) -> str:
+    lock.seek(0)
+    return lock.read().partition(" ")[2].strip()
 
 
 def _place_of(lock: TextIO) -> str:

@@ -178,6 +178,7 @@ def parts_for(
             transfer=partial(transfer_for, sides.target, plan.source.region),
             masker=masker_for(pseudonyms),
             stop_at=stop_at,
+            inventories=places.state / "inventories" if plan.engine.name in _HERE else None,
         ),
         flags=FlagWriter(sides.target),
         source_domains=DomainControl(sides.source),

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from downstage.aws.control_table import ControlTable
-from downstage.errors import DownstageError, JournalError, LeaseLost, RunConflict
+from downstage.errors import DownstageError, LeaseLost, RunConflict
 from downstage.ports import Clock, Holder, Item
 
 SECONDS: Final = 60.0
@@ -32,9 +32,6 @@ MARGIN: Final = 15.0
 
 LONGEST_REQUEST: Final = 60.0
 """A request that was sent just before the holder stopped may have its effect so much later."""
-
-_LONG_AGO: Final = 300.0
-"""If a lease was not renewed for so much longer, no difference between two machines' clocks explains it."""
 
 _LOOK: Final = 2.0
 _PK: Final = "lease"
@@ -132,9 +129,7 @@ class EnvironmentLease:
 
     def _dead(self, seen: _Seen, run_id: str) -> bool:
         """Whether the holder is known to be gone without watching it."""
-        if self._place and seen.place == self._place:
-            return True
-        return self._clock.now() - seen.renewed > self._silence(seen, run_id) + _LONG_AGO
+        return bool(self._place) and seen.place == self._place
 
     @staticmethod
     def _silence(seen: _Seen, run_id: str) -> float:
@@ -317,9 +312,11 @@ class Heart:
             wait = BEAT
             try:
                 self._lease.beat()
-            except JournalError:
+            except LeaseLost:
+                return  # the watch says what follows
+            except DownstageError:
                 wait = 1.0  # asked again at once: there is time until it expires
-            except Exception:  # noqa: BLE001  lost, or refused: the watch says what follows
+            except Exception:  # noqa: BLE001  a mistake of ours: the watch says what follows
                 return
 
     def _watch(self) -> None:

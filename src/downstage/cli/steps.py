@@ -66,7 +66,7 @@ def _verify(
     """
     if leaks and repair:
         raise UsageError("--leaks only looks, --repair writes: ask for one of them (nothing was written)")
-    proof: tuple[str, ...] = ("verify-tables", "verify-buckets", "discard-export")
+    proof: tuple[str, ...] = ("verify-tables", "verify-buckets")
     kind, steps = "verify", proof
     if leaks:
         kind, steps = "leaks", ("scan",)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from downstage.config.model import Model, Texts
-from downstage.config.values import BucketName, Text, Truth, Whole
+from downstage.config.values import BucketName, Duration, Text, Truth, Whole
 
 StorageClass = Literal[
     "same",
@@ -49,6 +49,36 @@ def _also_short(schema: dict[str, Any]) -> None:
     mapping = {"$ref": schema.pop("$ref")}
     short = [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": f"^{_PERCENTAGE.pattern}$"}]
     schema["anyOf"] = [mapping, *short]
+
+
+class Inventory(Model):
+    """List the source from an S3 Inventory (CSV) instead of its bucket: for tens of millions of objects. Nothing is
+    deleted on its word."""
+
+    bucket: BucketName = Field(description="The bucket that the inventory lies in, of the source's account.")
+    prefix: Text | None = Field(
+        default=None,
+        description="What stands before the folders of dates: PREFIX/SOURCE-BUCKET/INVENTORY-NAME. The newest that is "
+        "complete is taken.",
+    )
+    manifest: Text | None = Field(
+        default=None, description="The key of one manifest.json, in place of 'prefix': that inventory, and no other."
+    )
+    max_age: Duration = Field(
+        default=172800.0,
+        description="An older inventory is refused, for example 36h.",
+        json_schema_extra={"default": "48h"},
+    )
+
+    @model_validator(mode="after")
+    def _one_is_meant(self) -> Inventory:
+        if (self.prefix is None) == (self.manifest is None):
+            raise ValueError("must hold either 'prefix' or 'manifest'")
+        if self.prefix is not None and self.prefix.endswith("/"):
+            raise ValueError("must hold a 'prefix' without '/' at its end")
+        if self.manifest is not None and self.manifest.rpartition("/")[2] != "manifest.json":
+            raise ValueError("must hold a 'manifest' that ends with /manifest.json")
+        return self
 
 
 class BucketPair(Model):
@@ -99,3 +129,16 @@ class BucketPair(Model):
     kms_key: Text | None = Field(
         default=None, description="The key (ARN or alias) that encrypts the copies. Default: what the bucket is set to."
     )
+    inventory: Inventory | None = Field(
+        default=None,
+        description="List the source from an S3 Inventory. Default: the bucket itself is listed.",
+    )
+
+    @model_validator(mode="after")
+    def _deletes_are_asked(self) -> BucketPair:
+        if self.inventory is not None and self.delete and self.on_personal_key == "mask":
+            raise ValueError(
+                "must not hold 'inventory' beside 'delete: true' and 'on_personal_key: mask': of an object that the "
+                "inventory lacks, the renamed copy would be deleted; remove one of the three"
+            )
+        return self

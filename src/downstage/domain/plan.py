@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from downstage.domain.environment import Environment
 from downstage.domain.export import ExportPlan
+from downstage.domain.inventory import InventoryPlan
 from downstage.domain.policy import Policy, SchemaLock, Unknown
 from downstage.domain.refs import (
     SourceBucket,
@@ -59,8 +60,8 @@ class SyncOptions:
 
     Of the source the keys under `source_prefix` are taken; in the target they stand under `target_prefix`. `include`
     and `exclude` are shell patterns over what follows the prefix; what they leave out is neither copied nor deleted.
-    `storage_class` None leaves it to S3, `same` keeps the source's. `max_delete` decides about stopping, not
-    about what is done.
+    `storage_class` None leaves it to S3, `same` keeps the source's. An `inventory` tells what to copy in place of the
+    source's own listing. `max_delete` decides about stopping, not about what is done.
     """
 
     source_prefix: str = ""
@@ -74,6 +75,7 @@ class SyncOptions:
     acl: str | None = None
     kms_key: str | None = None
     max_delete: MaxDelete = field(default_factory=MaxDelete)
+    inventory: InventoryPlan | None = None
 
 
 @dataclass(frozen=True, slots=True)

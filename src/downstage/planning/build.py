@@ -11,11 +11,13 @@ from pathlib import Path
 
 from downstage.config import schema
 from downstage.config.buckets import BucketPair as BucketSettings
+from downstage.config.buckets import Inventory as InventorySettings
 from downstage.config.checks import canonical, nearest
 from downstage.config.masking_files import MaskingFiles, read_masking_files
 from downstage.domain.environment import Environment
 from downstage.domain.export import ExportPlan
 from downstage.domain.flags import configured_values, mentioned, substituted
+from downstage.domain.inventory import InventoryPlan
 from downstage.domain.plan import (
     BucketPair,
     Deploy,
@@ -94,7 +96,7 @@ def build_plan(
                 SourceBucket(source.account, bucket.source),
                 TargetBucket(target.account, bucket.target),
                 delete=bucket.delete,
-                options=_sync_options(bucket),
+                options=_sync_options(bucket, source.account),
             )
             for bucket in refresh.buckets
         ),
@@ -217,7 +219,7 @@ def _engine(configured: schema.Engine, name: str | None, workers: int | None, se
     return plan
 
 
-def _sync_options(bucket: BucketSettings) -> SyncOptions:
+def _sync_options(bucket: BucketSettings, source_account: str = "") -> SyncOptions:
     prefix = bucket.from_prefix or ""
     return SyncOptions(
         source_prefix=prefix,
@@ -231,6 +233,13 @@ def _sync_options(bucket: BucketSettings) -> SyncOptions:
         acl=bucket.acl,
         kms_key=bucket.kms_key,
         max_delete=MaxDelete(bucket.max_delete.objects, bucket.max_delete.percent / 100),
+        inventory=None if bucket.inventory is None else _inventory(bucket.inventory, source_account),
+    )
+
+
+def _inventory(settings: InventorySettings, account: str) -> InventoryPlan:
+    return InventoryPlan(
+        ExportBucket(account, settings.bucket), settings.prefix or "", settings.manifest or "", settings.max_age
     )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -20,7 +21,7 @@ from downstage.domain.plan import BucketPair, Compare
 from downstage.errors import AwsError, GuardRefused
 from downstage.ports import Checkpoint, CopyResult, ObjectFacts, ObjectTransfer, Sealer
 from downstage.syncing.keys import KeyFilter
-from downstage.syncing.listing import KeyRange, stretches
+from downstage.syncing.listing import KeyRange, SourcePages, stretches
 from downstage.syncing.lookup import Lookup
 from downstage.syncing.merge import ARCHIVED, Action, Operation, comparing
 from downstage.syncing.window import Place, Window, packed, unpacked
@@ -45,13 +46,14 @@ Told = Callable[[Action, str, str], None]
 @dataclass(frozen=True, slots=True)
 class RangeTask:
     """One range. `context` is what its cursor is sealed for: run, bucket, both accounts, options, range. `deletes` is
-    how many objects may be deleted in it."""
+    how many objects may be deleted in it. `listed` stands in for the source's listing."""
 
     context: str
     pair: BucketPair
     keys: KeyRange
     compare: Compare
     deletes: int
+    listed: SourcePages | None = None
 
 
 def nobody(_action: Action, _key: str, _reason: str) -> None:
@@ -115,7 +117,8 @@ class _Work:
         self._window = Window(state.get("after"), state.get("parked", []), self._count)
         self._saved_at = clock()
         self._refused_in_a_row = 0
-        self._deleted = self._counters["deleted"]
+        self._deleted = state.get("allowed", self._counters["deleted"])
+        self._allowed = dict.fromkeys(state.get("doomed", []))
         self._queue: asyncio.Queue[tuple[Place, Operation]] = asyncio.Queue(copies_at_once)
         self._copies_at_once = copies_at_once
         self._under_way = 0
@@ -134,6 +137,7 @@ class _Work:
             self._doomed = [each for each in self._doomed if not self._is_left(each[1].key)]
             self._begin_delete()
             await self._drain()
+            in_time = in_time and not (self._under_way or self._deleting)
             for copier in copiers:
                 copier.cancel()
             if in_time:
@@ -154,13 +158,12 @@ class _Work:
         """Issues everything; False if the time was up before."""
         task = self._task
         keys = replace(task.keys, after=self._window.cursor if self._window.cursor is not None else task.keys.after)
-        merged = stretches(self._pair, keys, self._transfer, chosen, comparing(task.compare))
+        merged = stretches(self._pair, keys, self._transfer, chosen, comparing(task.compare), listed=task.listed)
         try:
             async for stretch in merged:
                 for operation in stretch.operations:
-                    if self._is_late():
+                    if self._is_late() or not await self._issue(operation):
                         return False
-                    await self._issue(operation)
                 if stretch.last:
                     self._window.passed(stretch.last, _between(stretch.unchanged, stretch.extra))
                 self._save_if_due()
@@ -171,9 +174,13 @@ class _Work:
             await merged.aclose()  # type: ignore[attr-defined]
         return True
 
-    async def _issue(self, operation: Operation) -> None:
+    async def _issue(self, operation: Operation) -> bool:
+        """Whether there was time for it."""
         window = self._window
         while len(window) >= _WINDOW and self._broken is None:
+            self._begin_delete()  # what waits for a full batch must not hold up the cursor
+            if self._is_late():
+                return False
             if len(window.parked) < MOST_PARKED:
                 window.park_first()  # thousands have ended while it was going on
             else:
@@ -184,12 +191,21 @@ class _Work:
             window.end(place, self._skipped(operation.key, operation.reason))
         elif operation.action is Action.COPY:
             self._under_way += 1
-            await self._queue.put((place, operation))
+            while self._queue.full() and not self._is_late() and self._broken is None:
+                await self._wait(1.0)
+            self._raise_broken()
+            if self._is_late():  # it was never begun: the cursor stays before it
+                self._under_way -= 1
+                if self._first_left is None:
+                    self._first_left = operation.key
+                return False
+            self._queue.put_nowait((place, operation))
         else:
-            self._allow_delete()
+            self._allow_delete(operation.key)
             self._doomed.append((place, operation))
             if len(self._doomed) >= _DELETES:
                 self._begin_delete()
+        return True
 
     def _is_left(self, key: str) -> bool:
         """Whether the key lies beyond the first copy that was left undone: the next call comes to it."""
@@ -241,6 +257,8 @@ class _Work:
             self._refused_in_a_row += 1
         if self._refused_in_a_row >= _IN_A_ROW or len(self._window.parked) > MOST_PARKED:
             hint = "; allow it in the role's policy, or set 'tags: skip'" if result.code == "AccessDenied" else ""
+            if self._task.listed is not None and result.refusal in ("changed", "gone"):
+                hint = "; too much has changed since the inventory was made: sync with a newer one, or without"
             raise AwsError(
                 f"bucket {self._pair.target.name}: S3 refuses one copy after the other ({result.code}){hint}; "
                 "what was copied stands",
@@ -259,17 +277,26 @@ class _Work:
 
     # -- deletes
 
-    def _allow_delete(self) -> None:
-        self._deleted += 1
-        if self._deleted > self._task.deletes:
+    def _allow_delete(self, key: str) -> None:
+        """Counts the key, once however often the sync is cut off."""
+        if key in self._allowed:
+            return
+        if self._deleted >= self._task.deletes:
             raise GuardRefused(
                 f"refused: deleting more objects of bucket '{self._pair.target.name}' than were planned: its source "
                 "has changed since the plan; nothing more was deleted; look at the source, then sync again"
             )
+        self._allowed[key] = None
+        self._deleted += 1
+
+    def _disallow(self, key: str) -> None:
+        self._deleted -= 1
+        self._allowed.pop(key, None)
 
     def _begin_delete(self) -> None:
         if self._doomed:
             doomed, self._doomed = self._doomed, []
+            self._save_now()  # what is sent counts, though we be killed before the cursor passes it
             task = asyncio.create_task(self._guarded(partial(self._delete, doomed)))
             self._deleting.add(task)
             task.add_done_callback(self._delete_ended)
@@ -284,7 +311,7 @@ class _Work:
         for place, operation in doomed:
             key = prefix + operation.key
             if key in failed:
-                self._deleted -= 1
+                self._disallow(operation.key)
                 self._window.park(place)
                 self._check_refusals(CopyResult(refusal="refused", code=failed[key]))
             else:
@@ -317,12 +344,12 @@ class _Work:
             if operation.action is Action.SKIP:
                 return self._skipped(key, operation.reason)
             if operation.action is Action.DELETE:
-                self._allow_delete()
+                self._allow_delete(key)
                 failed = await self._transfer.delete(self._pair.target, [target_key])
                 if not failed:
                     self._told(Action.DELETE, target_key, "")
                     return {"deleted": 1}
-                self._deleted -= 1
+                self._disallow(key)
                 code = failed[target_key]
                 continue
             assert operation.source is not None
@@ -352,19 +379,21 @@ class _Work:
         if self._broken is not None:
             raise self._broken
 
-    async def _wait(self) -> None:
+    async def _wait(self, most: float | None = None) -> None:
         self._changed.clear()
-        await self._changed.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(most):
+                await self._changed.wait()
 
     async def _drain(self) -> None:
         """Waits until what was issued has ended; not for ever, where the time is up."""
-        limit = None if self._stop_at is None else _DRAIN_SECONDS
-        try:
-            async with asyncio.timeout(limit if self._is_late() else None):
-                while (self._under_way or self._deleting) and self._broken is None:
-                    await self._wait()
-        except TimeoutError:
-            pass  # what has not ended is not below the cursor, or is parked
+        loop, late = asyncio.get_running_loop(), None
+        while (self._under_way or self._deleting) and self._broken is None:
+            if self._is_late():
+                late = loop.time() if late is None else late
+                if loop.time() - late >= _DRAIN_SECONDS:
+                    break  # what has not ended is not below the cursor, or is parked
+            await self._wait(None if self._stop_at is None else 1.0)
         self._raise_broken()
 
     def _count(self, counts: dict[str, int]) -> None:
@@ -377,7 +406,14 @@ class _Work:
 
     def _save_now(self, *, done: bool = False) -> None:
         self._saved_at = self._clock()
-        state = packed(after=self._window.cursor, parked=list(self._window.parked))
+        window = self._window
+        passed = [key for key in self._allowed if window.cursor is not None and key <= window.cursor]
+        for key in passed:
+            if key not in window.parked:
+                del self._allowed[key]
+        state = packed(
+            after=window.cursor, parked=list(window.parked), allowed=self._deleted, doomed=list(self._allowed)
+        )
         checkpoint = self._checkpoint
         self._checkpoint = Checkpoint(
             checkpoint.segment,

@@ -29,6 +29,14 @@ def unmasked(key: str) -> str:
     return key
 
 
+def shown(key: str, masker: KeyMasker, redact: Callable[[str], str]) -> str:
+    """The key as a line or a report may show it: without an address, in whatever encoding one is."""
+    try:
+        return redact(masker(key))
+    except MaskingError:
+        return "(a key that cannot be masked)"
+
+
 def masked_keys(personal: Sequence[str], masker: KeyMasker) -> dict[str, str]:
     """For each personal key (relative to the prefix) by its new name the old one. Raises GuardRefused if two would
     become one, or if one cannot be masked."""

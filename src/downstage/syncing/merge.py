@@ -53,6 +53,7 @@ class Side:
     entries: list[ObjectFacts] = field(default_factory=list)
     at: int = 0
     ended: bool = False
+    upto: str = ""
 
     @property
     def spent(self) -> bool:
@@ -92,9 +93,9 @@ def decide(source: Side, target: Side, same: Same, *, delete: bool) -> Stretch:
                 j += 1
                 last = key
                 continue
-        elif i < our_end and target.ended:
+        elif i < our_end and (target.ended or ours[i] <= target.upto):
             key, other = ours[i], None
-        elif j < their_end and source.ended:
+        elif j < their_end and (source.ended or theirs[j] <= source.upto):
             key, other = None, theirs[j]
         else:
             break
@@ -112,6 +113,11 @@ def decide(source: Side, target: Side, same: Same, *, delete: bool) -> Stretch:
                 extra += 1
             j += 1
             last = other
+    bounds = [
+        side.upto for side, spent in ((source, i == our_end), (target, j == their_end)) if spent and not side.ended
+    ]
+    if bounds:
+        last = max(last, min(bounds))
     source.at, target.at = i, j
     return Stretch(last, operations, unchanged, extra)
 

@@ -84,6 +84,7 @@ async def survey_range(
         chosen,
         comparing(task.compare),
         personal=ahead.extend,
+        listed=task.listed,
     )
     saved_at = clock()
     try:

@@ -16,7 +16,7 @@ from downstage.ports import Checkpoint, ObjectTransfer, Sealer
 from downstage.syncing.bucket import COPIES_AT_ONCE, RangeTask, Told, nobody, sync_range
 from downstage.syncing.gate import allowances, check_plan
 from downstage.syncing.keys import PERSONAL, KeyFilter, KeyMasker, masked_keys, unmasked
-from downstage.syncing.listing import KeyRange
+from downstage.syncing.listing import KeyRange, SourcePages
 from downstage.syncing.merge import Action
 from downstage.syncing.ranges import SMALLEST, split
 from downstage.syncing.renamed import sync_renamed
@@ -71,8 +71,10 @@ async def sync_whole(
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     copies_at_once: int = COPIES_AT_ONCE,
     state: SyncState | None = None,
+    listed: SourcePages | None = None,
 ) -> SyncResult:
-    """Syncs the pair, or goes on with it. Raises GuardRefused before anything is written if the plan would hurt."""
+    """Syncs the pair, or goes on with it; `listed` stands in for the source's listing. Raises GuardRefused before
+    anything is written if the plan would hurt."""
     state = state if state is not None else SyncState()
     sealer = sealer or OpenSealer()
     masker = personal or unmasked
@@ -88,7 +90,7 @@ async def sync_whole(
 
     def task(place: int, deletes: int = 0) -> RangeTask:
         keys = state.ranges[place] if place < len(state.ranges) else KeyRange()
-        return RangeTask(f"whole/{pair.target.name}/{place}", pair, keys, pair.options.compare, deletes)
+        return RangeTask(f"whole/{pair.target.name}/{place}", pair, keys, pair.options.compare, deletes, listed)
 
     def keeping(checkpoints: dict[int, Checkpoint]) -> Callable[[Checkpoint], None]:
         return lambda checkpoint: checkpoints.__setitem__(checkpoint.segment, checkpoint)

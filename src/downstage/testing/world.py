@@ -282,6 +282,7 @@ class World:
                 transfer=transfer,
                 masker=masker,
                 stop_at=self.stop_at,
+                inventories=self.folder / "inventories",
             ),
             flags=port(self.flags),
             source_domains=port(self.source_domains),

@@ -28,7 +28,8 @@ _TABLES = """
 create table place (epoch integer not null) strict;
 create table surveys (
     side integer not null, segment integer not null, cursor text, done integer not null, digest text not null,
-    items integer not null, left_out integer not null, pages integer not null, primary key (side, segment)
+    items integer not null, left_out integer not null, pages integer not null, unmaskable integer not null,
+    primary key (side, segment)
 ) strict;
 create table pages (
     side integer not null, segment integer not null, page integer not null, cursor text,
@@ -81,6 +82,7 @@ class Survey:
     items: int = 0
     left_out: int = 0
     pages: int = 0
+    unmaskable: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +190,7 @@ class Spill:
                 ((name, side, segment, page, covered) for name, covered in records),
             )
             connection.execute(
-                "insert or replace into surveys values (?, ?, ?, ?, ?, ?, ?, ?)",
+                "insert or replace into surveys values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     side,
                     segment,
@@ -198,6 +200,7 @@ class Spill:
                     survey.items,
                     survey.left_out,
                     page,
+                    survey.unmaskable,
                 ),
             )
 
@@ -356,4 +359,12 @@ def _make(path: Path) -> None:
 
 
 def _survey(row: sqlite3.Row) -> Survey:
-    return Survey(row["cursor"], bool(row["done"]), int(row["digest"], 16), row["items"], row["left_out"], row["pages"])
+    return Survey(
+        row["cursor"],
+        bool(row["done"]),
+        int(row["digest"], 16),
+        row["items"],
+        row["left_out"],
+        row["pages"],
+        row["unmaskable"],
+    )

@@ -12,13 +12,14 @@ from contextlib import aclosing
 
 import orjson
 
+from downstage.errors import MaskingError
 from downstage.ports import Item, ItemReader, RawItem, Sealer
 from downstage.proof import digest
 from downstage.verify.item_names import ItemNames
 from downstage.verify.spill import Side, Spill, Survey
 
 Shape = Callable[[RawItem], RawItem | None]
-"""What an item must look like in the target; None if it does not belong there (expired, or not to be masked)."""
+"""What an item must look like in the target; None if it has expired. Raises MaskingError if it cannot be masked."""
 
 
 async def survey_segment(
@@ -42,9 +43,13 @@ async def survey_segment(
     cursor = orjson.loads(sealer.open(survey.cursor, where)) if survey.cursor else None
     async with aclosing(reader.pages(segment, total_segments, cursor)) as pages:
         async for page in pages:
-            total, records = survey.digest, []
+            total, records, unmaskable = survey.digest, [], 0
             for item in page.items:
-                shaped = shape(item)
+                try:
+                    shaped = shape(item)
+                except MaskingError:
+                    unmaskable += 1
+                    continue
                 if shaped is None:
                     continue
                 found = digest.raw_digest(shaped)
@@ -59,6 +64,7 @@ async def survey_segment(
                 items=survey.items + len(records),
                 left_out=survey.left_out + len(page.items) - len(records),
                 pages=survey.pages + 1,
+                unmaskable=survey.unmaskable + unmaskable,
             )
             spill.save_page(side, segment, began, survey, records)
 
@@ -91,7 +97,10 @@ async def locate(
             async for page in pages:
                 last: bytes | None = None
                 for item in page.items:
-                    shaped = shape(item)
+                    try:
+                        shaped = shape(item)
+                    except MaskingError:
+                        continue
                     if shaped is None:
                         continue
                     key = key_of(shaped)

@@ -26,6 +26,7 @@ _ELEMENTS = {
     name: re.compile(rf"<{name}>([^<]*)</{name}>") for name in ("Key", "LastModified", "ETag", "Size", "StorageClass")
 }
 _TRUNCATED = re.compile(r"<IsTruncated>\s*(true|false)\s*</IsTruncated>", re.IGNORECASE)
+_COUNTED = re.compile(r"<KeyCount>\s*(\d+)\s*</KeyCount>")
 _RESTORED = "<RestoreExpiryDate>"
 _START = "<Contents>"
 _ENCODED = re.compile(r"<EncodingType>\s*url\s*</EncodingType>", re.IGNORECASE)
@@ -58,6 +59,9 @@ def parse_list(body: bytes) -> Listed:
     if truncated is None or not text.rstrip().endswith("</ListBucketResult>"):
         raise ValueError("an answer is not a whole listing")
     expected = text.count(_START)
+    counted = _COUNTED.search(text)
+    if counted is not None and int(counted.group(1)) != expected:
+        raise ValueError("a listing holds another number of objects than it says")
     found = _ENTRY.findall(text)
     if len(found) != expected:
         found = [_by_element(entry) for entry in _ANY_ENTRY.findall(text)]

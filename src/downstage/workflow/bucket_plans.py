@@ -24,11 +24,12 @@ from downstage.ports import Checkpoint, ObjectStore, ObjectTransfer, Sealer
 from downstage.syncing.bucket import RangeTask
 from downstage.syncing.gate import check_plan
 from downstage.syncing.keys import KeyFilter, masked_keys
-from downstage.syncing.listing import KeyRange, stretches
+from downstage.syncing.listing import KeyRange, SourcePages, stretches
 from downstage.syncing.merge import Action, Operation, comparing, could_be_encrypted
 from downstage.syncing.ranges import split
 from downstage.syncing.survey import noted_keys, reckoned, survey_range
 from downstage.syncing.together import together
+from downstage.workflow.inventories import ListedBy, choose, listed_by, opened, sorted_file
 from downstage.workflow.parts import Parts, Step
 from downstage.workflow.sums import summed
 
@@ -43,7 +44,8 @@ Planned = Callable[[BucketPair, Operation], None]
 @dataclass(frozen=True, slots=True)
 class BucketPlan:
     """One pair as its sync was planned. `ranges` are sealed for the journal as `sealed`; `started` is when the plan
-    pass began. `unlike` is why ETags are not compared, where the configuration asks for it and it cannot be."""
+    pass began. `unlike` is why ETags are not compared, where the configuration asks for it and it cannot be. `listed`
+    is the inventory that lists the source, if there is one."""
 
     pair: BucketPair
     compare: Compare
@@ -52,16 +54,17 @@ class BucketPlan:
     context: str
     started: float
     unlike: str = ""
+    listed: ListedBy | None = None
 
     @property
     def segments(self) -> int:
         """The ranges, and the keys beside them."""
         return len(self.ranges) + 1
 
-    def task(self, place: int, what: str, deletes: int = 0) -> RangeTask:
+    def task(self, place: int, what: str, listed: SourcePages | None = None) -> RangeTask:
         """One range (or what is beside them) of one task: `survey` or `sync`."""
         keys = self.ranges[place] if place < len(self.ranges) else KeyRange()
-        return RangeTask(f"{self.context}/{what}/{place}", self.pair, keys, self.compare, deletes)
+        return RangeTask(f"{self.context}/{what}/{place}", self.pair, keys, self.compare, 0, listed)
 
 
 def plans_of(parts: Parts, step: Step | None = None) -> list[BucketPlan]:
@@ -181,6 +184,7 @@ def _look(parts: Parts, pair: BucketPair) -> dict[str, Any]:
 
     ranges, unlike = asyncio.run(looked(parts.objects.transfer(pair)))
     facts = parts.store.facts(pair.target)
+    inventory = choose(parts, pair)
     context = f"{parts.run.run_id}/{pair.source.account}/{pair.source.name}/{pair.target.account}/{pair.terms}"
     return {
         "target": pair.target.name,
@@ -192,6 +196,7 @@ def _look(parts: Parts, pair: BucketPair) -> dict[str, Any]:
         "started": started,
         "versioned": facts.versioned,
         "expires_versions": facts.expires_versions,
+        **({"inventory": inventory} if inventory is not None else {}),
     }
 
 
@@ -203,7 +208,14 @@ def _read(parts: Parts, pair: BucketPair, entry: Mapping[str, Any]) -> BucketPla
         )
     ranges = open_ranges(entry["ranges"], parts.sealer, entry["context"])
     return BucketPlan(
-        pair, entry["compare"], ranges, entry["ranges"], entry["context"], entry["started"], entry["unlike"]
+        pair,
+        entry["compare"],
+        ranges,
+        entry["ranges"],
+        entry["context"],
+        entry["started"],
+        entry["unlike"],
+        listed_by(entry.get("inventory")),
     )
 
 
@@ -252,24 +264,26 @@ async def _survey(parts: Parts, plan: BucketPlan, step: str, planned: Planned | 
         counted[checkpoint.segment] = checkpoint.counters["objects"]
         parts.emit(Progress(step, f"{pair.source.name} (looked at)", sum(counted.values()), None, "objects"))
 
+    inventory = sorted_file(parts, pair, plan.listed)
     transfer = parts.objects.transfer(pair)
     try:
-        await together(
-            [
-                survey_range(
-                    plan.task(place, "survey"),
-                    found.get(place, Checkpoint(place, len(plan.ranges))),
-                    transfer=transfer,
-                    sealer=parts.sealer,
-                    save=save,
-                    chosen=KeyFilter(pair.options, parts.objects.masker),
-                    planned=partial(planned, pair) if planned is not None else lambda operation: None,
-                    stop_at=parts.objects.stop_at,
-                    clock=parts.clock.now,
-                )
-                for place in range(len(plan.ranges))
-            ]
-        )
+        with opened(inventory) as listed:
+            await together(
+                [
+                    survey_range(
+                        plan.task(place, "survey", listed),
+                        found.get(place, Checkpoint(place, len(plan.ranges))),
+                        transfer=transfer,
+                        sealer=parts.sealer,
+                        save=save,
+                        chosen=KeyFilter(pair.options, parts.objects.masker),
+                        planned=partial(planned, pair) if planned is not None else lambda operation: None,
+                        stop_at=parts.objects.stop_at,
+                        clock=parts.clock.now,
+                    )
+                    for place in range(len(plan.ranges))
+                ]
+            )
     finally:
         transfer.close()
 
@@ -287,5 +301,7 @@ def _note(parts: Parts, plan: BucketPlan, counters: Mapping[str, int]) -> None:
         what = {"mask": "to be renamed", "skip": "to skip for their keys", "fail": "with an address in the key"}
         said.append(f"{counters['personal']:,} {what[pair.options.on_personal_key]}")
     parts.emit(Note(f"bucket {pair.source.name} → {pair.target.name}: {', '.join(said)}"))
+    if plan.listed is not None:
+        parts.emit(Note(f"bucket {pair.source.name}: listed by {plan.listed}"))
     if plan.unlike:
         parts.emit(Note(f"bucket {pair.target.name}: compared by size and time, not by ETag: {plan.unlike}"))

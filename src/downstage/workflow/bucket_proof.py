@@ -1,7 +1,8 @@
 """The proof of the buckets, from fresh listings of both sides and from nothing that the sync has counted.
 
 A merge must find nothing to do. Objects that changed in the source since the sync began contradict nothing: they are
-named, and so are those that the sync has named as failed. A sample is compared by content. And every key of the target
+named, and so are those that the sync has named as failed; where an inventory listed the source, what has changed since
+the inventory was made. A sample is compared by content. And every key of the target
 is scanned for addresses, with metadata and tags of a sample.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -20,7 +22,7 @@ from downstage.domain.plan import BucketPair, Compare
 from downstage.domain.refs import TargetBucket
 from downstage.errors import LeakFound, VerificationFailed
 from downstage.ports import ObjectFacts, ObjectTransfer
-from downstage.syncing.keys import KeyFilter, masked_keys
+from downstage.syncing.keys import KeyFilter, masked_keys, shown
 from downstage.syncing.listing import KeyRange, Listing, stretches
 from downstage.syncing.lookup import Lookup
 from downstage.syncing.merge import Action, Operation, comparing
@@ -30,6 +32,7 @@ from downstage.verify.sampling import LowestHashes
 from downstage.workflow.bucket_plans import RANGES_A_WORKER, recorded
 from downstage.workflow.canaries import looked_for, none_found
 from downstage.workflow.findings import LeakLook, leak_look
+from downstage.workflow.inventories import discard, kept_file, listed_by, opened
 from downstage.workflow.parts import Parts, Step
 from downstage.workflow.sums import summed
 
@@ -75,6 +78,8 @@ def verify_buckets(parts: Parts, step: Step) -> str:
             f"bucket {', '.join(altered)}: objects that the listings call equal have other contents than the source's; "
             "set 'compare: etag' if it is not, and run 'downstage sync' again"
         )
+    for pair in parts.plan.buckets:
+        discard(parts, pair)
     changed = sum(result["changed"] for result in results.values())
     since = f", {changed:,} changed in the source since" if changed else ""
     return (
@@ -164,25 +169,39 @@ async def _compared(parts: Parts, pair: BucketPair, keys: _Keys) -> _Proof:
     compare, started, failed = _known_of(parts, pair)
     proof = _Proof(by=compare)
     same = comparing(compare)
+    inventory = kept_file(parts, pair)
     prefix = pair.options.target_prefix
     masker = parts.objects.masker
+
+    def gone_since(operation: Operation) -> bool:
+        """Whether the inventory names an object that the source has no more."""
+        if operation.action is not Action.DELETE or inventory is None:
+            return False
+        with opened(inventory) as pages:
+            return pages is not None and pages.names(pair.options.source_prefix + operation.key)
 
     def note(operation: Operation) -> None:
         if operation.action is Action.SKIP:
             return
-        name = parts.redact(prefix + operation.key)
+        name = shown(prefix + operation.key, masker, parts.redact)
         if name in failed:
             return
         later = operation.source if operation.source is not None else operation.target
-        if started is not None and later is not None and later.modified >= started:
+        if gone_since(operation) or (started is not None and later is not None and later.modified >= started):
             proof.changed += 1
         else:
             proof.differing += 1
         if len(proof.names) < NAMED:
             proof.names.append(name)
 
+    def left_out(personal: list[str]) -> None:
+        """The plan found none: these came since, and were not copied."""
+        if pair.options.on_personal_key == "fail":
+            proof.changed += len(personal)
+            proof.names += [shown(prefix + key, masker, parts.redact) for key in personal[:NAMED]]
+
     async def compare_range(transfer: ObjectTransfer, bounds: KeyRange, chosen: KeyFilter) -> None:
-        merged = stretches(pair, bounds, transfer, chosen, same, target_seen=keys.look)
+        merged = stretches(pair, bounds, transfer, chosen, same, personal=left_out, target_seen=keys.look)
         async for stretch in merged:
             for operation in stretch.operations:
                 note(operation)
@@ -250,16 +269,19 @@ async def _compare_contents(
         proof.compared += 1
         if ours != theirs:
             proof.altered += 1
-            proof.names.insert(0, parts.redact(target.key))
+            proof.names.insert(0, shown(target.key, parts.objects.masker, parts.redact))
 
 
 def _known_of(parts: Parts, pair: BucketPair) -> tuple[Compare, float | None, Collection[str]]:
-    """From the sync of this run: how objects are compared, when it began, and what it named as failed. A sync whose
-    copies had other ETags than their sources cannot be judged by them."""
+    """From the sync of this run: how objects are compared, when the source was listed, and what it named as failed. A
+    sync whose copies had other ETags than their sources cannot be judged by them."""
     compare, started = pair.options.compare, None
     for entry in recorded(parts) or ():
         if entry["target"] == pair.target.name:
             compare, started = entry["compare"], float(entry["started"])
+            listed = listed_by(entry.get("inventory"))
+            if listed is not None:
+                started = min(started, math.floor(listed.created))  # listings tell whole seconds
     task = f"sync/{pair.target.name}"
     counters = summed(parts.journal.checkpoints(parts.run.run_id, task))
     if compare == "etag" and counters.get("other_etags"):

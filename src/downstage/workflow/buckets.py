@@ -12,6 +12,7 @@ from downstage.syncing.keys import PERSONAL
 from downstage.syncing.whole import settled_by
 from downstage.workflow.bucket_plans import BucketPlan, plans_of, survey, surveyed
 from downstage.workflow.bucket_proof import scan_buckets, verify_buckets
+from downstage.workflow.inventories import sorted_file
 from downstage.workflow.parts import ObjectWork, Parts, Step
 from downstage.workflow.sums import summed, whole
 from downstage.workflow.watching import telling
@@ -57,7 +58,7 @@ def sync(parts: Parts, step: Step) -> str:
     if late:
         raise TimeBoxReached(f"the time was up before bucket {', '.join(late)} was synced; call again to go on")
     _note_markers(parts, step)
-    return _said(parts, works)
+    return "; ".join([_said(parts, works), *(_listed(plan) for plan in plans if plan.listed is not None)])
 
 
 def _work(parts: Parts, plan: BucketPlan, *, fresh: bool) -> ObjectWork:
@@ -89,6 +90,7 @@ def _work(parts: Parts, plan: BucketPlan, *, fresh: bool) -> ObjectWork:
         f"survey/{name}",
         plan.segments,
         allowances(plan.pair, counters),
+        sorted_file(parts, plan.pair, plan.listed),
     )
 
 
@@ -117,6 +119,10 @@ def _note_markers(parts: Parts, step: Step) -> None:
                     "ExpiredObjectDeleteMarker"
                 )
             )
+
+
+def _listed(plan: BucketPlan) -> str:
+    return f"bucket {plan.pair.source.name} listed by {plan.listed}"
 
 
 def _said(parts: Parts, works: list[ObjectWork]) -> str:

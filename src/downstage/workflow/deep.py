@@ -42,6 +42,7 @@ class Segment:
     written_items: int
     source: int
     source_items: int
+    unmaskable: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,13 +208,22 @@ def _segments(reference: Sequence[Checkpoint], surveys: dict[int, Survey], *, as
     """What was written and what the source holds, by segment; `as_one` if the copy was cut differently."""
     if as_one or [checkpoint.segment for checkpoint in reference] != sorted(surveys):
         written, source = _written(reference), _sum(surveys.values())
-        return {0: Segment(written.written, written.written_items, source.written, source.written_items)}
+        return {
+            0: Segment(
+                written.written,
+                written.written_items,
+                source.written,
+                source.written_items,
+                sum(survey.unmaskable for survey in surveys.values()),
+            )
+        }
     return {
         checkpoint.segment: Segment(
             checkpoint.digest,
             checkpoint.counters.get("written", 0),
             surveys[checkpoint.segment].digest,
             surveys[checkpoint.segment].items,
+            surveys[checkpoint.segment].unmaskable,
         )
         for checkpoint in reference
     }

@@ -166,7 +166,10 @@ async def _wanted(
 ) -> tuple[RawItem | None, Item | None]:
     """What the source, masked, holds now, and the key of the target's row, as far as it is known."""
     item = await tools.source_items.get(source_key) if source_key is not None else None
-    wanted = tools.shape(item) if item is not None else None
+    try:
+        wanted = tools.shape(item) if item is not None else None
+    except MaskingError:
+        wanted = None
     if difference.target_key:
         return wanted, open_key(tools.sealer, difference.target_key, difference.name)
     return wanted, key_of(wanted) if wanted is not None else None
@@ -201,12 +204,7 @@ def shape_of(mask: Mask, task: CopyTask) -> Shape:
     is_expired = expiry(task)
 
     def shape(item: RawItem) -> RawItem | None:
-        if is_expired(item):
-            return None
-        try:
-            return mask.mask_bytes(item)
-        except MaskingError:
-            return None
+        return None if is_expired(item) else mask.mask_bytes(item)
 
     return shape
 

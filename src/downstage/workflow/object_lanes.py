@@ -12,12 +12,13 @@ from typing import Any
 from downstage.domain.events import Event, ObjectSynced
 from downstage.ports import Checkpoint, Journal, Lane, ObjectTransfer, RunRecord, Sealer
 from downstage.syncing.bucket import RangeTask, sync_range
-from downstage.syncing.keys import KeyFilter
-from downstage.syncing.listing import KeyRange
+from downstage.syncing.keys import KeyFilter, shown
+from downstage.syncing.listing import KeyRange, SourcePages
 from downstage.syncing.merge import Action
 from downstage.syncing.renamed import sync_renamed
 from downstage.syncing.together import together
 from downstage.workflow.bucket_plans import open_ranges, renamed_keys
+from downstage.workflow.inventories import opened
 from downstage.workflow.parts import ObjectWork
 
 
@@ -52,15 +53,15 @@ async def _synced(tools: ObjectTools, work: ObjectWork, stop_at: float | None, l
     save = partial(journal.save_checkpoint, run.run_id, run.epoch, lane.task)
 
     def told(action: Action, key: str, reason: str) -> None:
-        name = tools.redact(key)
+        name = shown(key, tools.masker, tools.redact)
         if action is Action.FAIL:
             journal.quarantine(run.run_id, run.epoch, lane.task, name, reason)
         tools.emit(ObjectSynced(pair.target.name, action.value, name, reason))
 
-    def segment(place: int) -> Coroutine[Any, Any, Checkpoint]:
+    def segment(place: int, listed: SourcePages | None) -> Coroutine[Any, Any, Checkpoint]:
         start = found.get(place, Checkpoint(place, work.segments))
         keys = ranges[place] if place < len(ranges) else KeyRange()
-        task = RangeTask(f"{work.context}/sync/{place}", pair, keys, work.compare, work.deletes[place])
+        task = RangeTask(f"{work.context}/sync/{place}", pair, keys, work.compare, work.deletes[place], listed)
         if place >= len(ranges):
             return sync_renamed(
                 task,
@@ -86,6 +87,7 @@ async def _synced(tools: ObjectTools, work: ObjectWork, stop_at: float | None, l
         )
 
     try:
-        await together([segment(place) for place in lane.segments])
+        with opened(work.inventory) as listed:
+            await together([segment(place, listed) for place in lane.segments])
     finally:
         tools.transfer.close()

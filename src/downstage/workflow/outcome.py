@@ -90,14 +90,16 @@ def _tables(journal: Journal, run: RunRecord, records: Mapping[str, StepRecord])
         found = journal.checkpoints(run.run_id, f"verify/{table['target']}")
         reference = _reference(journal, records, copied, table["target"])
         counters = summed(written)
+        quarantined = counters.get("quarantined", 0)
+        more = max(0, summed(reference.checkpoints).get("unmaskable", 0) - quarantined)  # what a repair left out
         outcomes.append(
             TableOutcome(
                 source=table["source"],
                 target=table["target"],
-                read=counters.get("read", 0),
+                read=counters.get("read", 0) + more,
                 written=counters.get("written", 0),
                 expired=counters.get("expired", 0),
-                quarantined=counters.get("quarantined", 0),
+                quarantined=quarantined + more,
                 quarantine_reasons=_reasons(journal, copied, table["target"]),
                 addresses=counters.get("addresses", 0),
                 kept=counters.get("kept", 0),

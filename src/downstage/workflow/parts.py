@@ -104,7 +104,8 @@ class Deep:
 class ObjectWork:
     """One bucket pair's lanes, decided by the plan pass. `ranges` is sealed (its bounds are keys); `context` is what it
     and the cursors are sealed for. `deletes` is what each segment may delete; the last segment, beyond the ranges, is
-    of the `renamed` keys, which the lane reads from the plan pass (`survey`)."""
+    of the `renamed` keys, which the lane reads from the plan pass (`survey`). `inventory` is the sorted file that
+    lists the source, if it is not listed itself."""
 
     pair: BucketPair
     compare: Compare
@@ -113,6 +114,7 @@ class ObjectWork:
     survey: str
     segments: int
     deletes: tuple[int, ...]
+    inventory: Path | None = None
 
 
 class ObjectLanes(Protocol):
@@ -132,13 +134,14 @@ class ObjectLanes(Protocol):
 class Objects:
     """What the buckets' steps need besides: their lanes, an engine of their own (the tables' is busy at that time), the
     hot calls on one pair, what makes a key free of addresses. From `stop_at` (seconds since the epoch) on nothing new
-    is begun."""
+    is begun. `inventories` is the folder for sorted inventories, on a disk that the lanes share."""
 
     lanes: ObjectLanes
     engine: Engine
     transfer: Callable[[BucketPair], ObjectTransfer]
     masker: Callable[[str], str]
     stop_at: float | None = None
+    inventories: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

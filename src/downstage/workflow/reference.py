@@ -26,14 +26,23 @@ class Reference:
 
 def reference_of(journal: Journal, copy_run: str, table: str) -> Reference:
     """What `table` must hold now: of the newest repair of that copy which ended well, else of the copy itself."""
+    copied = copy_mark(journal, copy_run)
     for run in reversed(journal.runs()):
         record = journal.step(run.run_id, REPAIR)
         if record is None or record.state != StepState.DONE or record.intent.get("copy_run") != copy_run:
             continue
+        if record.intent.get("copied") != copied:
+            continue  # the run has copied anew since: what was mended is not there any more
         found = reference_in(journal, run.run_id, copy_run, table)
         if found.checkpoints:
             return found
     return reference_in(journal, copy_run, copy_run, table)
+
+
+def copy_mark(journal: Journal, copy_run: str) -> int | None:
+    """The epoch in which that run began its copy: one that is restarted copies anew, and in a higher one."""
+    record = journal.step(copy_run, "copy")
+    return None if record is None else record.intent.get("epoch")
 
 
 def reference_in(journal: Journal, run_id: str, copy_run: str, table: str) -> Reference:

@@ -24,7 +24,7 @@ from downstage.workflow.deep import Looked, Now, deep_work, look_deep, run_phase
 from downstage.workflow.deep_lanes import CHUNKS
 from downstage.workflow.parts import Deep, Parts, Step, TableWork
 from downstage.workflow.reference import REPAIR, Reference, reference_of, repair_task
-from downstage.workflow.tables import works_of
+from downstage.workflow.tables import refuse_another_copy, works_of
 
 _MENDED = ("genuine", "untold")
 
@@ -41,7 +41,7 @@ def repair_tables(parts: Parts, step: Step) -> str:
         raise JournalError(f"run {copied} copied no tables: there is nothing to repair")
     _refuse_outdated(parts, copied)
     works = works_of(parts, record.intent)
-    step.intent(lambda: {"tables": [work.target for work in works], "copy_run": copied})
+    refuse_another_copy(parts, step, works, record.intent.get("epoch"))
     mended: dict[str, RepairOutcome] = {}
     found: dict[str, Differences] = {}
     for work in works:
@@ -123,7 +123,13 @@ def adapted(
         items[number] += (must is not None) - (was != 0)
     total = len(looked.segments)
     return [
-        Checkpoint(place, total, done=True, digest=digests[n], counters={"written": items[n]})
+        Checkpoint(
+            place,
+            total,
+            done=True,
+            digest=digests[n],
+            counters={"written": items[n], "unmaskable": looked.segments[n].unmaskable if n in anew else 0},
+        )
         for place, n in enumerate(sorted(looked.segments))
     ]
 

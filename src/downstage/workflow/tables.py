@@ -64,24 +64,26 @@ def verify_tables(parts: Parts, step: Step) -> str:
     if record is None or not record.intent:
         raise JournalError(f"run {copied} copied no tables: there is nothing to verify against")
     works = works_of(parts, record.intent)
-    step.intent(lambda: {"tables": [work.target for work in works], "copy_run": copied})
+    refuse_another_copy(parts, step, works, record.intent.get("epoch"))
     references = {work.target: reference_of(parts.journal, copied, work.target) for work in works}
     step.result(references={table: reference.run_id for table, reference in references.items()})
     ended = [work for work in works if whole(_found(parts, work))]
     _scan_targets(parts, works, _not_the_same(parts, ended, references))
     differing = _not_the_same(parts, works, references)
-    found = {work.target: _look(parts, work, references[work.target]) for work in differing}
+    try:
+        found = {work.target: _look(parts, work, references[work.target]) for work in differing}
+    except AwsError as error:
+        _refuse_leaks(parts, works)
+        raise VerificationFailed(
+            f"table {', '.join(work.target for work in differing)}: what is there is not what was written; it could "
+            f"not be compared item by item: {error}"
+        ) from None
     step.result(differences={table: asdict(differences) for table, differences in found.items() if differences})
     settled = [work for work in differing if (look := found[work.target]) is not None and not look.failing]
     if settled:  # a second reading found what the first had not
         _scan_targets(parts, settled, settled)
         differing = _not_the_same(parts, works, references)
-    leaks = sum(summed(_found(parts, work)).get("leaks", 0) for work in works)
-    if leaks:
-        raise LeakFound(
-            f"{leaks:,} addresses that are neither pseudonyms nor kept, or hashes of real ones, stand in the target "
-            "tables: the consumers stay off; see the report for the places"
-        )
+    _refuse_leaks(parts, works)
     if differing:
         raise VerificationFailed("; ".join(_said(parts, work, found[work.target]) for work in differing))
     known = looked_for(parts.journal, parts.run, parts.canary_key)
@@ -89,6 +91,28 @@ def verify_tables(parts: Parts, step: Step) -> str:
     mended = [table for table, reference in references.items() if reference.run_id != copied]
     since = f" ({', '.join(mended)}: what its repair has made of it)" if mended else ""
     return f"{len(works)} tables hold exactly what was written{since}, no address in them{none_found(known)}"
+
+
+def refuse_another_copy(parts: Parts, step: Step, works: Sequence[TableWork], began: int | None) -> None:
+    """Ties the step to the one copy that it is about. Raises RunConflict if that run has copied anew since."""
+    intent = step.intent(
+        lambda: {"tables": [work.target for work in works], "copy_run": parts.copy_run, "copied": began}
+    )
+    if intent.get("copied") != began:
+        raise RunConflict(
+            f"run {parts.run.run_id} cannot be resumed: {parts.copy_run} has copied the tables anew since; start "
+            "another (nothing was written)"
+        )
+
+
+def _refuse_leaks(parts: Parts, works: Sequence[TableWork]) -> None:
+    """A leak goes before all else that may be wrong."""
+    leaks = sum(summed(_found(parts, work)).get("leaks", 0) for work in works)
+    if leaks:
+        raise LeakFound(
+            f"{leaks:,} addresses that are neither pseudonyms nor kept, or hashes of real ones, stand in the target "
+            "tables: the consumers stay off; see the report for the places"
+        )
 
 
 def _scan_targets(parts: Parts, works: Sequence[TableWork], again: Sequence[TableWork]) -> None:
@@ -191,6 +215,7 @@ def _copy_intent(parts: Parts) -> Mapping[str, Any]:
         "tables": tables,
         "mask": parts.mask_fingerprint,
         "started": now,
+        "epoch": parts.run.epoch,
         "expired_before": now + EXPIRY_MARGIN,
     }
 
