@@ -78,6 +78,14 @@ def test_an_export_that_the_plan_does_not_know_is_not_deleted() -> None:
     refused(lambda: guards.check_export_delete(PLAN, EXPORT, BUCKET, ARN, ROOT, KEYS), "not the export bucket")
 
 
+@pytest.mark.parametrize("other", [None, replace(EXPORT, prefix="elsewhere")])
+def test_one_source_is_read_in_one_way(other: ExportPlan | None) -> None:
+    again = replace(TABLE, target=replace(TABLE.target, name="app-test-2"), export=other)
+    plan = replace(PLAN, tables=(replace(TABLE, export=EXPORT), again))
+    with pytest.raises(GuardRefused, match="name different exports, or one reads it live"):
+        guards.check_exports(plan)
+
+
 def test_one_account_for_both_sides_takes_no_exports() -> None:
     one = replace(planned(), target=replace(PLAN.target, account=PROD))
     refused(lambda: guards.check_exports(one), "a raw export stays in production's", "raw-prod")

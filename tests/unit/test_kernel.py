@@ -118,6 +118,10 @@ def test_whatever_they_are_given_they_stay_within_it(text: str, cut: int) -> Non
         for start, end, found in KERNEL.apart_in_view(text, set(), is_clean) or []:
             assert 0 <= start < end <= len(text)
             assert found.count("@") == 1
+    for first, last, _ in seen[0] if seen else []:
+        for start, end, found, _ in KERNEL.apart_in_literal(raw, first, last) or []:
+            assert first <= start < end <= last
+            assert found.count("@") == 1
     written = digest._canonical(raw)
     if written is not None:
         assert sorted(written) == sorted(raw)
@@ -187,3 +191,11 @@ def test_names_are_put_in_order_at_every_depth() -> None:
     written = digest._canonical(raw)
     inner = b'{"L":[{"M":{"y":{"NULL":true},"z":{"N":"0"}}}]}'
     assert written == b'{"a":{"S":""},"ab":{"S":"\\"}"},"b":{"M":{"c":{"BOOL":false},"d":%b}}}' % inner
+
+
+@compiled
+@pytest.mark.parametrize(("start", "end"), [(-1, 2), (3, 2), (0, 99)])
+def test_a_literal_lies_within_its_item(start: int, end: int) -> None:
+    assert KERNEL is not None
+    with pytest.raises(ValueError, match="within its item"):
+        KERNEL.apart_in_literal(b'{"a":{"S":"x"}}', start, end)

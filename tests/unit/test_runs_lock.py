@@ -78,6 +78,13 @@ def test_looking_makes_nothing_and_changes_nothing(project: Project) -> None:
     assert project.lock("test").holder() is None
 
 
+def test_a_lock_is_held_for_one_run_and_for_no_other(project: Project) -> None:
+    with project.exclusive("test", "run-1"):
+        assert project.lock("test").holder() == os.getpid()
+        assert project.lock("test").holder("run-1") == os.getpid()
+        assert project.lock("test").holder("run-2") is None, "whoever cancels run 2 must not end this process"
+
+
 def test_who_only_looks_does_not_pass_for_another_run(project: Project) -> None:
     project.state.mkdir()
     with (project.state / "test.lock").open("a+") as looking:

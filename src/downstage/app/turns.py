@@ -92,7 +92,7 @@ class LockFile:
                     )
                 time.sleep(_LOOKING / 20)
             lock.truncate(0)
-            lock.write(f"{os.getpid()} {run_id}")
+            lock.write(f"{os.getpid()} {run_id}".strip())
             lock.flush()
             yield _place_of(lock)
 

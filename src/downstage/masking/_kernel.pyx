@@ -376,6 +376,60 @@ def apart_in_view(str text not None, set clean not None, is_clean):
         PyMem_Free(places)
 
 
+def apart_in_literal(bytes raw not None, Py_ssize_t start, Py_ssize_t end):
+    """What `apart` says of the string that a literal in an item's JSON means: (start, end, address) each, by the bytes of
+    the item that it is written with. The literal is one that `look` has named."""
+    cdef Text literal, meant
+    if not 0 <= start <= end <= len(raw):
+        raise ValueError("a literal lies within its item")
+    literal.bytes = <const unsigned char*>PyBytes_AS_STRING(raw) + start
+    literal.size = end - start
+    cdef unsigned char* decoded = <unsigned char*>PyMem_Malloc(literal.size + 1)
+    cdef Py_ssize_t* places = <Py_ssize_t*>PyMem_Malloc((literal.size + 1) * sizeof(Py_ssize_t))
+    try:
+        if decoded == NULL or places == NULL:
+            return None
+        meant.bytes = decoded
+        meant.size = _meant(literal, decoded, places)
+        found = _apart(meant) if meant.size >= 0 else None
+        if found is None:
+            return None
+        return [
+            (start + places[first], start + places[last], decoded[first:last].decode("ascii"), _at(meant, first - 1) == 61)
+            for first, last in found
+        ]
+    finally:
+        PyMem_Free(decoded)
+        PyMem_Free(places)
+
+
+cdef Py_ssize_t _meant(Text literal, unsigned char* decoded, Py_ssize_t* places) noexcept:
+    """The string that a literal means, and where each character of it begins; -1 if that is not plain ASCII."""
+    cdef Py_ssize_t place = 0, size = 0
+    cdef int byte
+    while place < literal.size:
+        byte = _at(literal, place)
+        places[size] = place
+        if byte == 92:
+            place += 1
+            byte = _at(literal, place)
+            if byte == 110:
+                byte = 10
+            elif byte == 114:
+                byte = 13
+            elif byte == 116:
+                byte = 9
+            elif byte != 34:
+                return -1
+        elif byte < 32 or byte >= 128:
+            return -1
+        decoded[size] = byte
+        size += 1
+        place += 1
+    places[size] = literal.size
+    return size
+
+
 cdef bint _is_json(Text text) noexcept:
     cdef Py_ssize_t place = 0
     while _at(text, place) in (9, 10, 13, 32):

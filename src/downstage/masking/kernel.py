@@ -36,6 +36,10 @@ class Kernel(Protocol):
     def apart(self, text: str) -> Spans | None:
         """The addresses in an ASCII text, if no decoder reads anything in it and each of them stands apart."""
 
+    def apart_in_literal(self, raw: bytes, start: int, end: int) -> list[tuple[int, int, str, bool]] | None:
+        """The same of what a string literal in an item's JSON means, with the bytes of the item that each address is
+        written with, and whether a `=` stands before it."""
+
     def apart_in_view(
         self, text: str, clean: set[bytes], is_clean: Callable[[bytes], bool]
     ) -> list[tuple[int, int, str]] | None:

@@ -156,6 +156,27 @@ class NestedMasker:
         encoded = decoded.encoded(masked[0].encode())
         return None if encoded is None else (encoded, masked[1], 0)
 
+    def edits_in_literal(self, raw: bytes, start: int, end: int) -> list[tuple[int, int, bytes]] | None:
+        """What must be written in place of which bytes of an item's JSON, for one literal in it whose runs are clean and
+        in which all that is found stands apart; None if `text` must be asked about what it means."""
+        found = self.kernel.apart_in_literal(raw, start, end) if self.kernel is not None else None
+        if found is None:
+            return None
+        kept: set[str] = set()
+        edits: list[tuple[int, int, bytes]] = []
+        for first, last, address_, assigned in found:
+            pseudonym = self._replace(address_)
+            if pseudonym == address_:
+                if self._is_kept(address_):
+                    kept.add(address_)
+            elif not self._settles(pseudonym) or (assigned and _BEGINS_UNIT.match(pseudonym)):
+                return None
+            else:
+                edits.append((first, last, pseudonym.encode()))
+        self.replaced += len(edits)
+        self.kept += len(kept)
+        return edits
+
     def _masked_apart(self, text: str, spans: Spans) -> tuple[str, int, int] | None:
         """As `_masked_plainly`, where all that is found stands at `spans`, apart."""
         kept: set[str] = set()

@@ -101,12 +101,20 @@ class RawMasker:
         pieces: list[bytes] = []
         at = 0
         for start, end, runs_are_clean in literals:
+            edits = self._nested.edits_in_literal(raw, start, end) if runs_are_clean else None
+            if edits is not None:
+                if edits and not _is_string(raw, start, end):
+                    return None
+                for first, last, pseudonym in edits:
+                    pieces += (raw[at:first], pseudonym)
+                    at = last
+                continue
             literal = raw[start:end]
             value = literal.decode() if b"\\" not in literal else orjson.loads(b'"%b"' % literal)
             masked = self._nested.text(value, runs_are_clean=runs_are_clean)
             if masked is value:
                 continue
-            if raw[start - len(_STRING) : start] != _STRING_BYTES or raw[end + 1 : end + 2] != b"}":
+            if not _is_string(raw, start, end):
                 return None
             pieces += (raw[at:start], _written(masked)[1:-1])
             at = end
@@ -157,6 +165,11 @@ class RawMasker:
         except RecursionError:
             raise MaskingError("an item is nested too deep: it is refused") from None
         return raw if masked is item else _written(masked)
+
+
+def _is_string(raw: bytes, start: int, end: int) -> bool:
+    """Whether a literal is the whole value of an S."""
+    return raw.startswith(_STRING_BYTES, start - len(_STRING_BYTES)) and raw.startswith(b"}", end + 1)
 
 
 def _decoded(raw: bytes) -> str:
