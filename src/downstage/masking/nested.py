@@ -15,15 +15,15 @@ import re
 from collections.abc import Callable, Iterator
 
 from downstage.errors import MaskingError
-from downstage.masking import address, base64_text
-from downstage.masking.base64_text import CERTAIN, SHORTEST_LINE
-from downstage.masking.binary_text import is_clean
+from downstage.masking import address
+from downstage.masking.at_once import AtOnce
+from downstage.masking.base64_text import SHORTEST_LINE
 from downstage.masking.clean_runs import CleanRuns
-from downstage.masking.compressed import may_be_compressed
 from downstage.masking.edits import Edit, apply, merge
-from downstage.masking.escapes import JSON, JSON_START, PERCENT, guesses, holds_codecs, shows_signs, sure_codecs
-from downstage.masking.kernel import KERNEL, Kernel, Spans
+from downstage.masking.escapes import guesses, holds_codecs, shows_signs, sure_codecs
+from downstage.masking.kernel import KERNEL, Kernel
 from downstage.masking.look import Look
+from downstage.masking.settled import Settled
 
 MAXIMUM_LAYERS = 4
 
@@ -34,22 +34,6 @@ _LONGEST_REMEMBERED = 320
 _LINE_ENDS = ("\r", "\n")
 _BEFORE = frozenset(' \t\r\n|:;,<>(){}"')
 _ENDS_AFTER = re.compile(r'\.?(?:[ \t\r\n|:;,<>(){}]|\Z|"(?!@))')
-_PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
-"""An address that stands between these characters is found as it is, whatever stands there else: none of them is part
-of a local part that has other characters, or of a host. They are in no run of base64, and in no unit of a codec that
-the address could end or begin, and it holds no sign of one."""
-
-_WITH_TOKEN = re.compile(r"[a-z0-9.+-]*[A-Za-z]{32}[a-z0-9.+-]*@[a-z0-9.-]+")
-"""Capitals only in a token. That its letters, drawn by a MAC, are base64 of an address has a probability below 1e-9,
-and it would be nobody's: no look is worth it."""
-
-_LIKE_A_HOST = re.compile(r"\.[A-Za-z]{2,24}@")
-"""A local part that ends so may be taken for what an address before it was made of, see address."""
-
-_BEGINS_UNIT = re.compile("[0-9A-Fa-f]{2}")
-"""With a `=` before it, this is a byte in quoted-printable."""
-
-_TOKEN = re.compile(rf"[A-Za-z0-9+/_-]{{{CERTAIN},}}={{0,2}}")
 _NO_RUN = re.compile(r"[^A-Za-z0-9+/=_-]|\Z")
 
 
@@ -71,7 +55,8 @@ class NestedMasker:
         self.kernel = kernel
         self.clean_runs = CleanRuns(lambda run: Look(replace, is_kept).is_nothing(run), kernel)
         self._results: dict[str, tuple[str, int, int]] = {}
-        self._settled: set[str] = set()
+        self._settled = Settled(replace, self.clean_runs)
+        self._at_once = AtOnce(kernel, replace, is_kept, self.clean_runs, self._settled) if kernel is not None else None
         self.replaced = 0
         self.kept = 0
         self.opaque = 0
@@ -87,7 +72,7 @@ class NestedMasker:
     def text(self, text: str, *, runs_are_clean: bool = False) -> str:
         """`text` with every address replaced; the same object if there is none. May raise MaskingError.
         `runs_are_clean`: `clean_runs` covers it, so nothing is base64."""
-        result = self._masked_at_once(text, runs_are_clean) if self.kernel is not None else None
+        result = self._at_once.text(text, runs_are_clean) if self._at_once is not None else None
         if result is None:
             result = self._results.get(text)
         if result is None:
@@ -103,101 +88,23 @@ class NestedMasker:
         self.kept += kept
         return masked if count else text
 
+    def edits_in_literal(self, raw: bytes, start: int, end: int) -> list[tuple[int, int, bytes]] | None:
+        """What must be written in place of which bytes of an item's JSON, for one literal in it whose runs are clean;
+        None if `text` must be asked about what it means."""
+        found = self._at_once.literal(raw, start, end) if self._at_once is not None else None
+        if found is None:
+            return None
+        edits, kept = found
+        self.replaced += len(edits)
+        self.kept += kept
+        return edits
+
     def _masked(self, text: str, runs_are_clean: bool) -> tuple[str, int, int]:
         """The masked text, how many addresses were replaced, how many kept."""
         simply = None
         if runs_are_clean:
             simply = self._masked_in_views(text) if holds_codecs(text) else self._masked_plainly(text)
         return self._looked_at(text) if simply is None else simply
-
-    def _masked_at_once(self, text: str, runs_are_clean: bool) -> tuple[str, int, int] | None:
-        """As `_masked`, where the compiled loops tell where everything stands; None if they do not."""
-        kernel = self.kernel
-        if kernel is None or not text.isascii():
-            return None
-        if not runs_are_clean and not self.clean_runs.cover(text):
-            return self._masked_token(text, kernel) if _TOKEN.fullmatch(text) else None
-        spans = kernel.apart(text)
-        if spans is not None:
-            return self._masked_apart(text, spans)
-        found = self.clean_runs.apart_in_view(kernel, text)
-        return None if found is None else self._masked_in_view(text, found)
-
-    def _masked_in_view(self, text: str, found: list[tuple[int, int, str]]) -> tuple[str, int, int] | None:
-        """As `_masked_in_views`, where all that is found stands apart in the one view there is."""
-        codec = JSON if JSON_START.match(text) else PERCENT
-        pieces: list[str] = []
-        at = 0
-        for start, end, address_ in found:
-            pseudonym = self._replace(address_)
-            if pseudonym == address_ or _BEGINS_UNIT.match(pseudonym) or not self._settles(pseudonym):
-                return None
-            encoded = codec.encode(pseudonym, text[start:end])
-            if "%" in encoded and "@" in encoded:
-                return None
-            pieces += (text[at:start], encoded)
-            at = end
-        pieces.append(text[at:])
-        masked = "".join(pieces)
-        return (masked, len(found), 0) if self.clean_runs.cover(masked) else None
-
-    def _masked_token(self, token: str, kernel: Kernel) -> tuple[str, int, int] | None:
-        """As `_looked_at`, for base64 of a text in which nothing else is encoded; no other reading of it counts."""
-        decoded = base64_text.decode(token, whole=True)
-        if decoded is None or not decoded.raw.isascii():
-            return None
-        text = decoded.raw.decode()
-        spans = kernel.apart(text)
-        if not spans or not is_clean(text) or not self.clean_runs.cover(text) or may_be_compressed(decoded.raw):
-            return None
-        masked = self._masked_apart(text, spans)
-        if masked is None or masked[1] < len(spans):
-            return None
-        encoded = decoded.encoded(masked[0].encode())
-        return None if encoded is None else (encoded, masked[1], 0)
-
-    def edits_in_literal(self, raw: bytes, start: int, end: int) -> list[tuple[int, int, bytes]] | None:
-        """What must be written in place of which bytes of an item's JSON, for one literal in it whose runs are clean and
-        in which all that is found stands apart; None if `text` must be asked about what it means."""
-        found = self.kernel.apart_in_literal(raw, start, end) if self.kernel is not None else None
-        if found is None:
-            return None
-        kept: set[str] = set()
-        edits: list[tuple[int, int, bytes]] = []
-        for first, last, address_, assigned in found:
-            pseudonym = self._replace(address_)
-            if pseudonym == address_:
-                if self._is_kept(address_):
-                    kept.add(address_)
-            elif not self._settles(pseudonym) or (assigned and _BEGINS_UNIT.match(pseudonym)):
-                return None
-            else:
-                edits.append((first, last, pseudonym.encode()))
-        self.replaced += len(edits)
-        self.kept += len(kept)
-        return edits
-
-    def _masked_apart(self, text: str, spans: Spans) -> tuple[str, int, int] | None:
-        """As `_masked_plainly`, where all that is found stands at `spans`, apart."""
-        kept: set[str] = set()
-        pieces: list[str] = []
-        at = 0
-        for start, end in spans:
-            found = text[start:end]
-            pseudonym = self._replace(found)
-            if pseudonym != found:
-                if pseudonym not in self._settled and not self._settles(pseudonym):
-                    return None
-                if text[start - 1 : start] == "=" and _BEGINS_UNIT.match(pseudonym):
-                    return None
-                pieces += (text[at:start], pseudonym)
-                at = end
-            elif self._is_kept(found):
-                kept.add(found)
-        if not pieces:
-            return text, 0, len(kept)
-        pieces.append(text[at:])
-        return "".join(pieces), len(pieces) // 2, len(kept)
 
     def _masked_in_views(self, text: str) -> tuple[str, int, int] | None:
         """As `_masked`, for a text without base64 whose decoded views are plain; None if one is not."""
@@ -274,25 +181,9 @@ class NestedMasker:
             return text, 0, len(kept)
         pieces.append(text[at:])
         masked = "".join(pieces)
-        if not (apart and all(map(self._settles, pieces[1::2]))) and not self._is_settled(masked, pieces, kept):
+        if not (apart and all(map(self._settled, pieces[1::2]))) and not self._is_settled(masked, pieces, kept):
             return None
         return masked, len(pieces) // 2, len(kept)
-
-    def _settles(self, pseudonym: str) -> bool:
-        """Whether it stays as it is, and adds nothing to a text in which it stands apart."""
-        if pseudonym in self._settled:
-            return True
-        if not (
-            _PLAIN_ADDRESS.fullmatch(pseudonym)
-            and not _LIKE_A_HOST.search(pseudonym)
-            and self._replace(pseudonym) == pseudonym
-            and (pseudonym.islower() or _WITH_TOKEN.fullmatch(pseudonym) or self.clean_runs.cover(pseudonym))
-        ):
-            return False
-        if len(self._settled) >= _REMEMBERED:
-            self._settled.clear()
-        self._settled.add(pseudonym)
-        return True
 
     def _is_settled(self, masked: str, pieces: list[str], kept: set[str]) -> bool:
         """Whether nothing is found in `masked` any more; what is `kept` in it is added."""
