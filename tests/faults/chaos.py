@@ -37,6 +37,7 @@ _PATIENCE = 120
 _CONFIG = """\
 version: 1
 state: state
+journal: sqlite
 environments:
   prod: {{account: "{prod}", region: us-east-1, endpoint: "{url}", credentials_file: credentials, profile: prod,
     protected: true}}
