@@ -1,5 +1,5 @@
-"""Texts in which all that is found stands apart, masked at once: the compiled loops tell where it stands, and the result
-needs no second look. That is nearly every text that holds an address.
+"""Texts in which all that is found stands apart, masked at once: the compiled loops tell where it stands, and the
+result needs no second look. That is nearly every text that holds an address.
 
 An accelerator, as the loops are: None is always an answer, and then NestedMasker looks for itself.
 """
