@@ -321,9 +321,7 @@ def test_a_ci_without_its_token_is_told_before_anything_is_touched(cli: Cli, pla
     ],
     ids=lambda command: " ".join(command[:4]),
 )
-def test_a_ci_does_not_matter_where_it_is_not_used(
-    cli: Cli, place: Place, command: Sequence[str]
-) -> None:
+def test_a_ci_does_not_matter_where_it_is_not_used(cli: Cli, place: Place, command: Sequence[str]) -> None:
     answer = cli(*command, "--config", changed(place, "circleci-skipped", CIRCLECI))
     assert reasons(answer) == []
     assert answer.code == (6 if command[0] == "refresh" else 0), answer.err  # parts of a refresh prove nothing
