@@ -45,12 +45,12 @@ def invoke(*arguments: str) -> Any:
 
 def test_verify_proves_the_newest_copy(asked: Asked) -> None:
     assert invoke("test").exit_code == 0
-    assert asked.started == [("test", "verify", ("verify-tables", "verify-buckets", "discard-export"))]
+    assert asked.started == [("test", "verify", ("verify-tables", "verify-buckets"))]
 
 
 def test_repair_mends_the_tables_before_the_proof(asked: Asked) -> None:
     assert invoke("test", "--repair").exit_code == 0
-    assert asked.started == [("test", "repair", ("repair-tables", "verify-tables", "verify-buckets", "discard-export"))]
+    assert asked.started == [("test", "repair", ("repair-tables", "verify-tables", "verify-buckets"))]
 
 
 def test_to_look_and_to_write_at_once_is_refused(asked: Asked) -> None:

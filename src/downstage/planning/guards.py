@@ -181,16 +181,16 @@ def check_exports(plan: RefreshPlan) -> None:
     A raw copy of production that could be read in the target, or were synced to it, would undo the masking.
     """
     synced = {name for pair in plan.buckets for name in (pair.source.name, pair.target.name)}
-    first: dict[str, ExportPlan | None] = {}
+    first: dict[str, ExportPlan] = {}
     for pair in plan.tables:
+        if pair.export is None:
+            continue
         if first.setdefault(pair.source.name, pair.export) != pair.export:
             raise _refused(
                 f"copying table '{pair.source.name}' twice",
-                "its two entries name different exports, or one reads it live",
+                "its two entries name different exports",
                 "give all entries of one source table the same 'export'",
             )
-        if pair.export is None:
-            continue
         bucket = pair.export.bucket
         if bucket.account == plan.target.account or bucket.account != plan.source.account:
             whose = "the target's" if bucket.account == plan.target.account else "not production's"
