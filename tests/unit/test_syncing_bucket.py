@@ -557,3 +557,42 @@ def test_the_allowance_of_deletes_outlives_a_kill() -> None:
     with pytest.raises((Killed, GuardRefused)):
         sync()
     assert len(store.buckets["to"]) >= 2000, "no more than the thousand that were planned"
+
+
+def test_what_was_deleted_above_the_cursor_is_counted_once() -> None:
+    store = MemoryBuckets([])
+    store.put("from", "a/slow", b"new")
+    for number in range(1000):
+        store.put("to", f"b/{number:05d}", b"x")
+    saved: list[Checkpoint] = []
+    held = True
+
+    class Slow(MemoryTransfer):
+        async def copy(self, source: SourceBucket, target: TargetBucket, item: ObjectFacts, to: str) -> CopyResult:
+            while held and store.buckets["to"]:
+                await asyncio.sleep(0)
+            if held:
+                for _ in range(10):
+                    await asyncio.sleep(0)  # the answer to the delete has arrived
+                raise Killed
+            return await super().copy(source, target, item, to)
+
+    def sync() -> Checkpoint:
+        return asyncio.run(
+            sync_range(
+                RangeTask("c", PAIR, KeyRange(), "etag", 1000),
+                saved[-1] if saved else Checkpoint(0, 1),
+                transfer=Slow(store),
+                sealer=SEALER,
+                save=saved.append,
+                chosen=KeyFilter(OPTIONS),
+                sleep=at_once,
+            )
+        )
+
+    with pytest.raises(Killed):
+        sync()
+    assert saved[-1].counters["deleted"] == 1000
+    held = False
+    assert sync().counters["deleted"] == 1000
+    assert sorted(store.buckets["to"]) == ["a/slow"]

@@ -196,8 +196,7 @@ class _Work:
             self._raise_broken()
             if self._is_late():  # it was never begun: the cursor stays before it
                 self._under_way -= 1
-                if self._first_left is None:
-                    self._first_left = operation.key
+                self._leave(operation.key)
                 return False
             self._queue.put_nowait((place, operation))
         else:
@@ -206,6 +205,10 @@ class _Work:
             if len(self._doomed) >= _DELETES:
                 self._begin_delete()
         return True
+
+    def _leave(self, key: str) -> None:
+        """The copy is left undone. Who issues and who copies find out one before the other: the lowest key counts."""
+        self._first_left = key if self._first_left is None else min(self._first_left, key)
 
     def _is_left(self, key: str) -> bool:
         """Whether the key lies beyond the first copy that was left undone: the next call comes to it."""
@@ -228,8 +231,8 @@ class _Work:
                     raise
                 except BaseException as error:  # noqa: BLE001 - it is raised by the one who issues
                     self._broken = self._broken or error
-            elif self._first_left is None:
-                self._first_left = operation.key
+            else:
+                self._leave(operation.key)
             self._under_way -= 1
             self._changed.set()
 
@@ -309,14 +312,14 @@ class _Work:
         prefix = self._pair.options.target_prefix
         failed = await self._transfer.delete(self._pair.target, [prefix + operation.key for _, operation in doomed])
         for place, operation in doomed:
-            key = prefix + operation.key
-            if key in failed:
+            if prefix + operation.key not in failed:
+                self._told(Action.DELETE, prefix + operation.key, "")
+                self._window.end(place, {"deleted": 1})
+        for place, operation in doomed:  # after those that are done, which a refusal must not keep from being told
+            if prefix + operation.key in failed:
                 self._disallow(operation.key)
                 self._window.park(place)
-                self._check_refusals(CopyResult(refusal="refused", code=failed[key]))
-            else:
-                self._told(Action.DELETE, key, "")
-                self._window.end(place, {"deleted": 1})
+                self._check_refusals(CopyResult(refusal="refused", code=failed[prefix + operation.key]))
         self._save_if_due()
 
     # -- what was parked
@@ -420,7 +423,7 @@ class _Work:
             checkpoint.total_segments,
             cursor=None if done else self._sealer.seal(state, self._task.context),
             done=done,
-            counters=dict(self._counters),
+            counters=self._counters | {"deleted": self._counters["deleted"] + window.beyond("deleted")},
         )
         self._save(self._checkpoint)
 

@@ -72,6 +72,11 @@ class Window:
         if self._places:
             self.park(self._places[0])
 
+    def beyond(self, name: str) -> int:
+        """What the operations that have ended above the cursor came to. Nobody comes back to a key that was deleted, so
+        a checkpoint must count it; all others are looked at, and counted, again."""
+        return sum(place.counts.get(name, 0) for place in self._places if place.counts)
+
     def _advance(self) -> None:
         places = self._places
         while places and places[0].counts is not None:
