@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import socket
+import sqlite3
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,12 @@ def fails(cli: Cli, code: int, said: str, *command: object, environ: dict[str, s
 def untouched(place: Place, name: str) -> bool:
     """No state directory of that configuration was made."""
     return not (place.directory / f"state-{name}").exists()
+
+
+def begun(place: Place, name: str) -> set[str]:
+    """The steps that any run of that configuration has begun."""
+    with closing(sqlite3.connect(place.directory / f"state-{name}" / "journal.sqlite")) as journal:
+        return {step for (step,) in journal.execute("select name from steps")}
 
 
 def closed_port() -> int:
@@ -307,6 +315,7 @@ def test_a_ci_without_its_token_is_told_before_anything_is_touched(cli: Cli, pla
     before = snapshot(place)
     for command in ("refresh", "deploy", "check"):
         fails(cli, 2, NO_TOKEN, command, "test", "--config", config)
+        assert begun(place, "circleci") <= {"preflight", "deploy"}
     assert snapshot(place) == before
 
 
