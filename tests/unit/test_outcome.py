@@ -6,16 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from downstage.domain.outcome import (
-    BucketOutcome,
-    IndexOutcome,
-    LeakOutcome,
-    RefreshOutcome,
-    Result,
-    StepOutcome,
-    StepState,
-    TableOutcome,
-)
+from downstage.domain.bucket_outcome import BucketOutcome, IndexOutcome
+from downstage.domain.leak_outcome import LeakOutcome
+from downstage.domain.outcome import RefreshOutcome, Result, StepOutcome, StepState
+from downstage.domain.table_outcome import TableOutcome
 
 TABLE = TableOutcome(
     source="prod",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from downstage.domain.counted import counted
 from downstage.report import figures
 
 
@@ -52,7 +53,8 @@ def test_period_says_the_day_once_and_needs_no_end() -> None:
 
 
 def test_counts() -> None:
-    assert [figures.counted(n, "address") for n in (0, 1, 2_000)] == ["0 addresses", "1 address", "2,000 addresses"]
+    assert [counted(n, "address") for n in (0, 1, 2_000)] == ["0 addresses", "1 address", "2,000 addresses"]
+    assert [counted(2, noun) for noun in ("canary", "key", "index")] == ["2 canaries", "2 keys", "2 indexes"]
     assert figures.share(1, 1, "table") == "the table"
     assert figures.share(3, 3, "index") == "all 3 indexes"
     assert figures.share(1, 3, "index") == "1 of 3 indexes"

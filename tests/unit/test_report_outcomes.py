@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from downstage.domain.outcome import (
-    BucketOutcome,
-    DetailsSample,
-    IndexOutcome,
-    LeakOutcome,
-    LeakPlace,
-    MaskingOutcome,
-    RefreshOutcome,
-    Result,
-    StepOutcome,
-    StepState,
-    TableOutcome,
-)
+from downstage.domain.bucket_outcome import BucketOutcome, IndexOutcome
+from downstage.domain.leak_outcome import DetailsSample, LeakOutcome, LeakPlace
+from downstage.domain.outcome import MaskingOutcome, RefreshOutcome, Result, StepOutcome, StepState
+from downstage.domain.table_outcome import TableOutcome
 
 DIGEST = "3f2a9c0d5b1e47a88c6d0f9e2b7a4c19"
 

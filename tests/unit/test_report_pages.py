@@ -8,7 +8,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from downstage.domain.outcome import LeakOutcome, LeakPlace, StepOutcome, StepState
+from downstage.domain.leak_outcome import LeakOutcome, LeakPlace
+from downstage.domain.outcome import StepOutcome, StepState
 from downstage.report import render_html, render_markdown
 from tests.unit.test_report_outcomes import ALL, DIGEST, FAILED, INCOMPLETE, PROVEN, STARTED
 

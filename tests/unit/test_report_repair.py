@@ -9,7 +9,8 @@ import jsonschema
 import pytest
 
 from downstage.console.tables import print_outcome
-from downstage.domain.outcome import Differences, RefreshOutcome, RepairOutcome, Result
+from downstage.domain.outcome import RefreshOutcome, Result
+from downstage.domain.table_outcome import Differences, RepairOutcome
 from downstage.report import as_document, render_html, render_markdown, schema
 from tests.unit.test_report_outcomes import PROVEN, TABLE
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from downstage.domain.outcome import LeakPlace
+from downstage.domain.leak_outcome import LeakPlace
 from downstage.domain.plan import IndexExpectation
 from downstage.errors import ConfigError
 from downstage.masking.email import EmailPseudonyms

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from downstage.domain.events import Event, Note, Progress
-from downstage.domain.outcome import Result, StepState, TableOutcome
+from downstage.domain.outcome import Result, StepState
 from downstage.domain.plan import EnginePlan
+from downstage.domain.table_outcome import TableOutcome
 from downstage.errors import GuardRefused, LeakFound, RunConflict, VerificationFailed
 from downstage.masking.keys import MaskKey
 from downstage.ports import Item

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from downstage.domain.outcome import DetailsSample, RefreshOutcome, Result
+from downstage.domain.leak_outcome import DetailsSample
+from downstage.domain.outcome import RefreshOutcome, Result
 from downstage.errors import ConfigError, LeakFound, RunConflict
 from downstage.ports import ObjectDetails
 from downstage.report import render_html, render_json, render_markdown

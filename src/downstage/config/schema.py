@@ -12,33 +12,29 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from downstage.config.automation import CircleCi, Command, GitHub, Schedule
 from downstage.config.buckets import BucketPair
 from downstage.config.exports import Export
+from downstage.config.flags import Flag
 from downstage.config.model import ONE_KEY, Model, Texts
-from downstage.config.parity_values import Accepted, SourceKey, TargetKey
+from downstage.config.tables import Parity, Rates, TablePair
 from downstage.config.values import (
     ENVIRONMENT_NAME,
     Account,
-    AttributeValue,
     Bearable,
     ControlTableName,
     Duration,
     Endpoint,
     EnvironmentName,
     Expression,
-    FlagName,
     IdTemplate,
     KeyReference,
-    KeyValue,
-    Rate,
     Region,
     RoleArn,
     SchedulePrefix,
     Sink,
-    TableName,
     Text,
     Truth,
     Whole,
@@ -49,46 +45,6 @@ DEPLOYERS = ("clone", "circleci", "github", "command")
 
 Gate = Literal["wipe", "deploy", "copy", "sync", "consumers-on"]
 """Steps that may have to be approved."""
-
-
-class ItemFlag(Model):
-    """Attributes to set in one item of a flags table."""
-
-    table: TableName = Field(description="The flags table in the target account. It is never wiped.")
-    key: Annotated[dict[Text, KeyValue], Field(min_length=1, max_length=2)] = Field(
-        description="The item's key in typed DynamoDB JSON, for example {pk: {S: a}, sk: {S: a}}."
-    )
-    set: Annotated[dict[Text, AttributeValue], Field(min_length=1)] = Field(
-        description="The attributes to set, in typed DynamoDB JSON, for example {current: {S: alpha}}."
-    )
-
-
-class ParameterFlag(Model):
-    """An SSM parameter to set."""
-
-    name: Text = Field(description="The parameter's name, for example /app/test/destination-table-version.")
-    value: Text = Field(description="The value to set. It is read back and compared.")
-
-
-class Flag(Model):
-    """One flag: exactly one of `dynamodb` and `ssm`."""
-
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["dynamodb"]}, {"required": ["ssm"]}]})
-
-    name_as: FlagName | None = Field(
-        default=None,
-        alias="as",
-        description="What ${flags.NAME} calls it. Default: the last part of the parameter's name, or the item's first "
-        "key value.",
-    )
-    dynamodb: ItemFlag | None = Field(default=None, description="Set attributes of an item of a flags table.")
-    ssm: ParameterFlag | None = Field(default=None, description="Set an SSM parameter.")
-
-    @model_validator(mode="after")
-    def _one(self) -> Flag:
-        if (self.dynamodb is None) == (self.ssm is None):
-            raise ValueError("must hold exactly one of 'dynamodb' and 'ssm'")
-        return self
 
 
 class Wipe(Model):
@@ -145,64 +101,6 @@ class Streams(Model):
     )
 
 
-class WarmThroughput(Model):
-    """What a table can serve at once from the beginning."""
-
-    read: Annotated[Whole, Field(ge=1)] | None = Field(default=None, description="Read units a second.")
-    write: Annotated[Whole, Field(ge=1)] | None = Field(default=None, description="Write units a second.")
-
-
-class TablePair(Model):
-    """A table to copy."""
-
-    source: TableName = Field(alias="from", description="The table's name in the source environment.")
-    target: TableName = Field(alias="to", description="The table's name in the target environment.")
-    accept: Annotated[tuple[Accepted, ...], Field(strict=False)] = Field(
-        default=(),
-        description="In what this table may differ from its source, besides 'parity.accept': it is shown, not "
-        'demanded and not cloned. For example [deletion_protection, billing, "tags:stage"].',
-    )
-    warm_throughput: WarmThroughput | None = Field(
-        default=None,
-        description="What the target table and its global indexes are warmed to at least, so that they take the load "
-        "at full speed. AWS charges for it, and it cannot be lowered. Default: nothing is asked for.",
-    )
-    export: Export | None = Field(
-        default=None, description="Read this table from an export to S3, in place of what 'export' of the refresh says."
-    )
-    live: Truth = Field(
-        default=False, description="Read the live table, although the refresh has an 'export'. Not with an own one."
-    )
-
-    @model_validator(mode="after")
-    def _one_source(self) -> TablePair:
-        if self.live and self.export is not None:
-            raise ValueError("must not hold both 'live: true' and 'export'")
-        return self
-
-
-class Parity(Model):
-    """What is another word for the same in the target, and in what every table may differ from its source."""
-
-    accept: Annotated[tuple[Accepted, ...], Field(strict=False)] = Field(
-        default=(), description="In what any table may differ, like 'accept' of a single one."
-    )
-    kms: dict[SourceKey, TargetKey] = Field(
-        default={},
-        description="For each customer key (ARN) that encrypts a source table the target's key (ARN or alias) that "
-        "takes its place. A source's key cannot be used in another account.",
-    )
-    accounts: dict[Account, Account] = Field(
-        default={},
-        description="Account ids to replace in resource policies. Nothing else of a policy is rewritten but the "
-        "table's own ARN; one that names the source's account otherwise is shown and not cloned.",
-    )
-    functions: dict[Text, Text] = Field(
-        default={},
-        description="Lambda functions that have another name in the target. Default: the same name.",
-    )
-
-
 class Search(Model):
     """The search domain that fills from the tables' streams."""
 
@@ -225,22 +123,6 @@ class Search(Model):
         default={},
         description="For each index the JMESPath condition, over the typed item, under which an item must have "
         "a document there, for example {efcms-case: \"entityName.S == 'Case'\"}.",
-    )
-
-
-class Rates(Model):
-    """How much of each table's capacity may be used, in capacity units a second."""
-
-    read: Rate = Field(
-        default="auto",
-        description="Of the source: a number that is not exceeded over any longer time, whatever the workers; or "
-        "auto: as much as the table gives, less when it throttles.",
-    )
-    write: Rate = Field(default="auto", description="Of the target, in the same way.")
-    verify: Rate = Field(
-        default="auto",
-        description="Of the target while it is read again to be verified, in the same way. Such a read is consistent: "
-        "it costs twice the units.",
     )
 
 

@@ -17,7 +17,10 @@ from rich.text import Text
 
 from downstage.console.lines import printable
 from downstage.console.paper import WIDE, paper
-from downstage.domain.outcome import BucketOutcome, IndexOutcome, LeakPlace, RefreshOutcome, Result, TableOutcome
+from downstage.domain.bucket_outcome import BucketOutcome, IndexOutcome
+from downstage.domain.leak_outcome import LeakPlace
+from downstage.domain.outcome import RefreshOutcome, Result
+from downstage.domain.table_outcome import TableOutcome
 
 _STYLE = {Result.PROVEN: "bold green", Result.INCOMPLETE: "bold yellow", Result.FAILED: "bold red"}
 _SHOWN = 10

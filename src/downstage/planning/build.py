@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from downstage.config import schema
+from downstage.config import flags, schema, tables
 from downstage.config.buckets import BucketPair as BucketSettings
 from downstage.config.buckets import Inventory as InventorySettings
 from downstage.config.checks import canonical, nearest
@@ -134,7 +134,7 @@ def _tables(refresh: schema.Refresh, source: Environment, target: Environment) -
     )
 
 
-def _export(refresh: schema.Refresh, table: schema.TablePair, source: Environment) -> ExportPlan | None:
+def _export(refresh: schema.Refresh, table: tables.TablePair, source: Environment) -> ExportPlan | None:
     export = None if table.live else table.export or refresh.export
     if export is None:
         return None
@@ -255,7 +255,7 @@ def _max_quarantine(bearable: int | str | None) -> MaxQuarantine:
     return MaxQuarantine(items=0, share=float(bearable.rstrip(" %")) / 100)
 
 
-def _flag(flag: schema.Flag, target: Environment) -> Flag:
+def _flag(flag: flags.Flag, target: Environment) -> Flag:
     if flag.dynamodb is not None:
         table = TargetTable(target.account, target.region, flag.dynamodb.table)
         return ItemFlag(table, flag.dynamodb.key, flag.dynamodb.set, flag.name_as)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from downstage.domain.counted import plural
+
 _SIZES = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -15,16 +17,11 @@ def number(value: int) -> str:
     return f"{value:,}"
 
 
-def counted(value: int, noun: str) -> str:
-    """`1 item`, `1,200 items`, `2 addresses`."""
-    return f"{value:,} {noun if value == 1 else _plural(noun)}"
-
-
 def share(part: int, whole: int, noun: str) -> str:
     """`the table`, `all 3 tables`, `2 of 3 tables`."""
     if whole == 1:
         return f"the {noun}" if part == 1 else f"{part:,} of 1 {noun}"
-    return f"{'all' if part == whole else f'{part:,} of'} {whole:,} {_plural(noun)}"
+    return f"{'all' if part == whole else f'{part:,} of'} {whole:,} {plural(noun)}"
 
 
 def percentage(part: int, whole: int) -> str:
@@ -83,7 +80,3 @@ def elapsed(start: str, end: str) -> float | None:
     """Seconds between two instants, None if either cannot be read."""
     first, last = parsed(start), parsed(end)
     return None if first is None or last is None else (last - first).total_seconds()
-
-
-def _plural(noun: str) -> str:
-    return noun + ("es" if noun.endswith(("s", "x")) else "s")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import jinja2
 
+from downstage.domain.counted import counted
 from downstage.domain.outcome import RefreshOutcome, StepOutcome
 from downstage.report import figures
 from downstage.report.wording import MEANING, kept, limits, proven, why
@@ -86,7 +87,7 @@ def _environment() -> jinja2.Environment:
     environment.filters["number"] = figures.number
     environment.filters["size"] = figures.size
     environment.filters["duration"] = figures.duration
-    environment.filters["counted"] = figures.counted
+    environment.filters["counted"] = counted
     return environment
 
 

@@ -9,16 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from downstage.domain.outcome import (
-    BucketOutcome,
-    LeakPlace,
-    RefreshOutcome,
-    Result,
-    StepOutcome,
-    StepState,
-    TableOutcome,
-)
-from downstage.report.figures import counted, duration, elapsed, number, period, size
+from downstage.domain.bucket_outcome import BucketOutcome
+from downstage.domain.counted import counted
+from downstage.domain.leak_outcome import LeakPlace
+from downstage.domain.outcome import RefreshOutcome, Result, StepOutcome, StepState
+from downstage.domain.table_outcome import TableOutcome
+from downstage.report.figures import duration, elapsed, number, period, size
 from downstage.report.wording import limits, proven, why
 
 _MARK = {Result.PROVEN: "✅", Result.INCOMPLETE: "⚠️", Result.FAILED: "❌"}

@@ -10,16 +10,10 @@ from dataclasses import asdict
 from importlib import resources
 from typing import Any
 
-from downstage.domain.outcome import (
-    BucketOutcome,
-    Differences,
-    IndexOutcome,
-    LeakOutcome,
-    MaskingOutcome,
-    ParityOutcome,
-    RefreshOutcome,
-    TableOutcome,
-)
+from downstage.domain.bucket_outcome import BucketOutcome, IndexOutcome
+from downstage.domain.leak_outcome import LeakOutcome
+from downstage.domain.outcome import MaskingOutcome, RefreshOutcome
+from downstage.domain.table_outcome import Differences, ParityOutcome, TableOutcome
 from downstage.report.figures import elapsed
 from downstage.report.wording import statements, why
 

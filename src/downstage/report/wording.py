@@ -9,8 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from downstage.domain.outcome import BucketOutcome, ExportOutcome, LeakOutcome, RefreshOutcome, Result, TableOutcome
-from downstage.report.figures import counted, instant, number, parsed, percentage, period, share
+from downstage.domain.bucket_outcome import BucketOutcome
+from downstage.domain.counted import counted
+from downstage.domain.leak_outcome import LeakOutcome
+from downstage.domain.outcome import RefreshOutcome, Result
+from downstage.domain.table_outcome import ExportOutcome, TableOutcome
+from downstage.report.figures import instant, number, parsed, percentage, period, share
 
 _NAMED = 20
 _REASONS = 5

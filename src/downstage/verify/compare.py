@@ -15,7 +15,7 @@ from typing import Any
 import jmespath
 import orjson
 
-from downstage.domain.outcome import LeakPlace
+from downstage.domain.leak_outcome import LeakPlace
 from downstage.domain.plan import IndexExpectation
 from downstage.errors import ConfigError
 from downstage.ports import Checkpoint, Item, ItemReader, Sealer

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from downstage.domain.events import Progress
-from downstage.domain.outcome import Differences
+from downstage.domain.table_outcome import Differences
 from downstage.ports import Checkpoint, Lane
 from downstage.proof import digest
 from downstage.verify.item_names import ItemNames, shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from downstage.domain.outcome import LeakPlace
+from downstage.domain.leak_outcome import LeakPlace
 from downstage.ports import Journal, RunRecord
 from downstage.verify.canaries import CanaryProbe, is_canary, together
 from downstage.verify.layers import Finding

@@ -7,21 +7,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from downstage.domain.outcome import (
-    BucketOutcome,
-    DetailsSample,
-    Differences,
-    ExportOutcome,
-    IndexOutcome,
-    LeakOutcome,
-    LeakPlace,
-    MaskingOutcome,
-    RefreshOutcome,
-    RepairOutcome,
-    StepOutcome,
-    StepState,
-    TableOutcome,
-)
+from downstage.domain.bucket_outcome import BucketOutcome, IndexOutcome
+from downstage.domain.leak_outcome import DetailsSample, LeakOutcome, LeakPlace
+from downstage.domain.outcome import MaskingOutcome, RefreshOutcome, StepOutcome, StepState
+from downstage.domain.table_outcome import Differences, ExportOutcome, RepairOutcome, TableOutcome
 from downstage.ports import Journal, RunRecord, StepRecord
 from downstage.workflow.canaries import canaries_of
 from downstage.workflow.exports import DISCARD, EXPORT

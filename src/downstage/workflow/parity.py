@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from downstage.domain.outcome import ParityOutcome, SchemaDifference
+from downstage.domain.table_outcome import ParityOutcome, SchemaDifference
 from downstage.errors import DownstageError
 from downstage.ports import StepRecord
 from downstage.workflow.parts import Parts, Step

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from downstage.domain.events import Note, Progress
-from downstage.domain.outcome import Differences, RepairOutcome
+from downstage.domain.table_outcome import Differences, RepairOutcome
 from downstage.errors import JournalError, RunConflict, UsageError, VerificationFailed
 from downstage.ports import Checkpoint
 from downstage.proof.digest import MODULUS

@@ -13,8 +13,9 @@ from typing import Any
 
 from downstage.copying.quarantine import refuse_too_many
 from downstage.domain.events import Note
-from downstage.domain.outcome import Differences, StepState
+from downstage.domain.outcome import StepState
 from downstage.domain.plan import EnginePlan
+from downstage.domain.table_outcome import Differences
 from downstage.errors import AwsError, ConfigError, JournalError, LeakFound, RunConflict, VerificationFailed
 from downstage.planning import guards
 from downstage.ports import Checkpoint, Lane
