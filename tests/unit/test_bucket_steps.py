@@ -166,7 +166,7 @@ def test_an_object_that_cannot_be_settled_is_named_and_is_no_difference(monkeypa
     def refuse(source: object, target: object, item: ObjectFacts, to: str) -> ObjectFacts | None:
         return None if item.key == "case/2.pdf" else take(source, target, item, to)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("downstage.syncing.bucket._ROUNDS", 1)
+    monkeypatch.setattr("downstage.syncing.parked._ROUNDS", 1)
     monkeypatch.setattr(world.store, "take", refuse)
     sync(world)
     (bucket,) = world.outcome().buckets

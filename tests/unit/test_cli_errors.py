@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from downstage.app.runs import choose_steps
+from downstage.app.choosing import choose_steps
 from downstage.cli import main as command
 from downstage.errors import ConfigError, DownstageError, GuardRefused, LeakFound, TimeBoxReached
 
@@ -109,7 +109,7 @@ def test_what_the_system_refuses_is_no_bug(
 def test_a_bug_names_our_own_line() -> None:
     with pytest.raises(TypeError) as raised:
         choose_steps(None, [])  # type: ignore[arg-type]
-    assert command._bug(raised.value).startswith("internal error (TypeError in runs:")
+    assert command._bug(raised.value).startswith("internal error (TypeError in choosing:")
 
 
 def test_a_bug_in_json_is_an_object(

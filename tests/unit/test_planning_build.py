@@ -39,12 +39,9 @@ def plan_of(
     engine: str | None = None,
     workers: int | None = None,
     segments: int | None = None,
-    skip: tuple[str, ...] = (),
 ) -> RefreshPlan:
     loaded = read(directory, text)
-    return build_plan(
-        loaded.config, "test", base=loaded.base, engine=engine, workers=workers, segments=segments, skip=skip
-    )
+    return build_plan(loaded.config, "test", base=loaded.base, engine=engine, workers=workers, segments=segments)
 
 
 def test_the_whole_plan(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from downstage.app.carrying import given_up
-from downstage.app.runs import Project, _kept, _outlived, _refuse_outdated
+from downstage.app.precedence import kept, outlived, refuse_outdated
+from downstage.app.runs import Project
 from downstage.errors import RunConflict, UsageError
 from downstage.journals.memory import MemoryJournal
 from downstage.ports import RunRecord, StepRecord
@@ -113,20 +114,22 @@ def test_a_place_has_one_name_and_another_has_another(project: Project) -> None:
 def test_a_run_is_not_resumed_over_what_a_newer_one_has_made() -> None:
     others = (run("a0", "verify"), run("b9", environment="staging"))
     old, newer = run("old1"), run("new2", "wipe")
-    _refuse_outdated(journal_of(old, *others, begun=("b9", "a0")), old)
-    _refuse_outdated(journal_of(old, newer), old)  # it has only looked
+    refuse_outdated(journal_of(old, *others, begun=("b9", "a0")), old)
+    refuse_outdated(journal_of(old, newer), old)  # it has only looked
     with pytest.raises(RunConflict, match="new2 has changed test since"):
-        _refuse_outdated(journal_of(old, newer, begun=("new2",)), old)
-    _refuse_outdated(journal_of(old, newer, begun=("old1", "new2")), newer)
+        refuse_outdated(journal_of(old, newer, begun=("new2",)), old)
+    refuse_outdated(journal_of(old, newer, begun=("old1", "new2")), newer)
 
 
 @pytest.mark.parametrize("state", ["queued", "running", "interrupted", "parked", "waiting"])
 def test_a_run_that_can_be_resumed_keeps_its_environment(project: Project, state: str) -> None:
     journal = project.journal("test")
     journal.create_run(run("old1", state=state))
-    assert [one.run_id for one in _kept(journal, "test")] == ["old1"]
+    assert [one.run_id for one in kept(journal, "test")] == ["old1"]
     with pytest.raises(RunConflict, match=r"belongs to run old1.*downstage cancel old1.*--take-over"):
         project._make_room(journal, "test", "refresh", take_over=False)
+    with pytest.raises(RunConflict, match="belongs to run old1"):
+        project._make_room(journal, "test", "repair", take_over=False)
     project._make_room(journal, "test", "verify", take_over=False)
     project._make_room(journal, "staging", "refresh", take_over=False)
     project._make_room(journal, "test", "refresh", take_over=True)
@@ -137,15 +140,15 @@ def test_a_run_that_can_be_resumed_keeps_its_environment(project: Project, state
 
 @pytest.mark.parametrize("state", ["failed", "finished", "cancelled", "superseded"])
 def test_a_run_that_has_ended_keeps_nothing(state: str) -> None:
-    assert _kept(journal_of(run("old1", state=state)), "test") == []
+    assert kept(journal_of(run("old1", state=state)), "test") == []
 
 
 def test_what_a_finished_run_has_outlived_ends_for_good() -> None:
     finished = run("new3", state="finished")
     journal = journal_of(run("old1"), run("old2", state="cancelled"), run("b0", environment="staging"), finished)
-    outlived = _outlived(journal, finished)
-    assert [one.run_id for one in outlived] == ["old1"]
-    given_up(journal, outlived, "now")
+    older = outlived(journal, finished)
+    assert [one.run_id for one in older] == ["old1"]
+    given_up(journal, older, "now")
     assert [one.state for one in journal.runs()] == ["failed", "superseded", "cancelled", "finished"]
 
 

@@ -20,7 +20,8 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from downstage.app.runs import Project, choose_steps
+from downstage.app.choosing import choose_steps
+from downstage.app.runs import Project
 from downstage.aws.secrets import KeyReader
 from downstage.errors import ConfigError, DownstageError, RunConflict, UsageError
 from downstage.planning.schedules import schedules_of

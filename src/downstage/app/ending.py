@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from downstage.app.carrying import write_report
-from downstage.app.runs import CHANGING, ENDED, Project
+from downstage.app.precedence import CHANGING, ENDED
+from downstage.app.runs import Project
 from downstage.app.turns import Turn
 from downstage.app.wiring import Sides
 from downstage.aws.streams import MappingControl
@@ -110,7 +111,7 @@ def _give_up(project: Project, run: RunRecord, turn: Turn) -> Cancelled:
 
 def _consumers(project: Project, run: RunRecord) -> str:
     """Puts the consumers back as they were before the run, and says how they stand."""
-    sides = Sides.of(project.plan(run.environment, run.settings["steps"]))
+    sides = Sides.of(project.plan(run.environment))
     plan = sides.plan
 
     def guard() -> None:

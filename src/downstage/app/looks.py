@@ -22,20 +22,16 @@ from downstage.planning import guards
 from downstage.planning.preflight import find_problems
 from downstage.ports import Consumer, TableFacts
 from downstage.syncing import inventory
-from downstage.workflow.refresh import STEPS
 
 _COUNTED = 10_000
 
 EXPORT_DOLLARS = 0.10
 """What AWS asks for exporting a GB of a table (list price of us-east-1; other regions ask up to half as much again)."""
 
-_NO_DEPLOY = tuple(name for name in STEPS if name != "deploy")
-"""For looks to which it does not matter that a deployer is planned which this version lacks."""
-
 
 def problems(project: Project, environment: str) -> list[DownstageError]:
     """Everything that stands in the way of a refresh, the masking key included."""
-    sides = Sides.of(project.plan(environment, _NO_DEPLOY))
+    sides = Sides.of(project.plan(environment))
     found: list[DownstageError] = []
     for look in (partial(project.plan, environment), sides.key, sides.old_keys):
         try:
@@ -89,7 +85,7 @@ def preview(project: Project, environment: str) -> dict[str, list[str]]:
 
 def consumers(project: Project, environment: str) -> list[tuple[Consumer, bool]]:
     """Each consumer of the target tables, and whether it listens to the stream that its table has now."""
-    sides = Sides.of(project.plan(environment, _NO_DEPLOY))
+    sides = Sides.of(project.plan(environment))
     if sides.plan.streams is None:
         return []
     tables = [pair.target.name for pair in sides.plan.tables]
@@ -101,7 +97,7 @@ def consumers(project: Project, environment: str) -> list[tuple[Consumer, bool]]
 
 def key_check(project: Project, environment: str) -> str:
     """The check value of the environment's masking key."""
-    return Sides.of(project.plan(environment, _NO_DEPLOY)).key().check
+    return Sides.of(project.plan(environment)).key().check
 
 
 def _stream(control: TableControl, table: str) -> str | None:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 
 from downstage.app import twins
 from downstage.app.runs import Project
-from downstage.app.setting import NO_DEPLOY
 from downstage.app.twins import pairs_of
 from downstage.app.wiring import Sides
 from downstage.aws.table_clone import Comparison, TableCloner
@@ -20,7 +19,7 @@ from downstage.planning import guards
 
 def compare(project: Project, environment: str, tables: Sequence[str] = ()) -> list[Comparison]:
     """Every configured pair (or those of which `tables` names one side) compared. Touches nothing."""
-    sides = Sides.of(project.plan(environment, NO_DEPLOY))
+    sides = Sides.of(project.plan(environment))
     return compared(sides, _chosen(sides.plan, tables))
 
 
@@ -43,7 +42,7 @@ def clone(
     `agreed` is shown what was found before anything is written; if it says no, that is returned. Nothing is begun if
     one of the tables could not be cloned. Raises GuardRefused, ConfigError, RunConflict (a run is going on).
     """
-    sides = Sides.of(project.plan(environment, NO_DEPLOY))
+    sides = Sides.of(project.plan(environment))
     guard = guard_of(sides, project.environments())
     pairs = _chosen(sides.plan, tables)
     guard()

@@ -15,7 +15,6 @@ import orjson
 from downstage.app.clock import SystemClock
 from downstage.app.runs import Project
 from downstage.app.sampling import look_at
-from downstage.app.setting import NO_DEPLOY
 from downstage.app.wiring import Sides
 from downstage.aws.session import calling
 from downstage.aws.tables import TableControl
@@ -96,7 +95,7 @@ class SourceTables:
     """The source's tables of one environment, read gently. Raises GuardRefused for credentials of another account."""
 
     def __init__(self, project: Project, environment: str) -> None:
-        self._sides = Sides.of(project.plan(environment, NO_DEPLOY))
+        self._sides = Sides.of(project.plan(environment))
         self.plan = self._sides.plan
         guards.check_identity(self.plan.source, self._sides.source.caller(), project.environments())
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from typing import Any
 
 from downstage.app import carrying
 from downstage.app.carrying import Finished
+from downstage.app.choosing import check_step
 from downstage.app.clock import SystemClock
 from downstage.app.places import (
     ControlPlace,
@@ -29,14 +30,14 @@ from downstage.app.places import (
     lease_table,
     open_journal,
 )
+from downstage.app.precedence import CHANGING, ENDED, KEEPING, LOADING, kept, kept_by, outlived, refuse_outdated
 from downstage.app.turns import LockFile, Turn, who
 from downstage.app.wiring import RunPlaces, Sides, masking_outcome
 from downstage.aws.lease import EnvironmentLease
-from downstage.config.checks import nearest
 from downstage.config.load import LoadedConfig, load
 from downstage.domain.environment import Environment
 from downstage.domain.events import Note
-from downstage.domain.outcome import RefreshOutcome, StepState
+from downstage.domain.outcome import RefreshOutcome
 from downstage.domain.plan import RefreshPlan
 from downstage.errors import JournalError, RunConflict, UsageError
 from downstage.masking.compile import fingerprint
@@ -46,40 +47,9 @@ from downstage.ports import EventSink, Holder, Journal, RunRecord
 from downstage.workflow.outcome import outcome_of
 from downstage.workflow.refresh import STEPS, forget_from
 
-__all__ = ["ENDED", "Finished", "Project", "choose_steps"]
+__all__ = ["Finished", "Project"]
 
-ENDED = ("finished", "cancelled", "superseded")
-"""States of a run that has ended for good."""
-
-KEEPING = ("queued", "running", "interrupted", "parked", "waiting")
-"""States in which a refresh keeps its environment, though no process may be behind it."""
-
-CHANGING = ("refresh", "wipe", "deploy", "copy", "sync", "flags", "streams", "repair")
-"""Kinds of runs that write to the target, and so need their turn on every machine."""
-
-_LOADING = ("refresh", "wipe", "deploy", "copy", "sync")
-_LOOKS_ONLY = ("preflight", "export", "verify-tables", "verify-buckets", "parity", "index", "verify-index", "scan")
 _SPREAD = ("spark", "glue")
-
-
-def choose_steps(only: Sequence[str], skip: Sequence[str]) -> tuple[str, ...]:
-    """The steps of a refresh that are asked for. Raises UsageError for a name that is no step."""
-    for name in (*only, *skip):
-        check_step(name)
-    if only and skip:
-        raise UsageError("name steps with --only or with --skip, not with both")
-    chosen = tuple(name for name in STEPS if (name in only if only else name not in skip))
-    if not chosen:
-        raise UsageError("no step is left to run")
-    return chosen
-
-
-def check_step(name: str) -> None:
-    """Raises UsageError for a name that is no step."""
-    if name not in STEPS:
-        close = nearest(name, STEPS)
-        hint = f"did you mean '{close}'? " if close else ""
-        raise UsageError(f"there is no step '{name}': {hint}the steps are {', '.join(STEPS)}")
 
 
 class Project:
@@ -109,11 +79,10 @@ class Project:
         """The journal of an environment's runs; made if it is not there."""
         return open_journal(self.place(environment))
 
-    def plan(self, environment: str, steps: Collection[str] = STEPS) -> RefreshPlan:
-        """What a refresh of `environment` is to do, if `steps` are run. Raises ConfigError."""
-        skipped = [name for name in STEPS if name not in steps]
+    def plan(self, environment: str) -> RefreshPlan:
+        """What a refresh of `environment` is to do. Raises ConfigError."""
         loaded = self.config
-        return build_plan(loaded.config, environment, base=loaded.base, skip=skipped, files=loaded.masking_files)
+        return build_plan(loaded.config, environment, base=loaded.base, files=loaded.masking_files)
 
     def environments(self) -> tuple[Environment, ...]:
         """All environments of the configuration."""
@@ -174,7 +143,7 @@ class Project:
     ) -> Finished:
         """Runs `steps` as a new run. `kind` is `refresh`, or the name of the one command it is; `settings` are added to
         the run's own."""
-        sides = Sides.of(self.plan(environment, steps))
+        sides = Sides.of(self.plan(environment))
         record = self._new(sides, environment, kind, steps, "running")
         changing = kind in CHANGING
         with self.exclusive(environment, record.run_id, take_over=take_over, events=events, leased=changing) as turn:
@@ -190,7 +159,7 @@ class Project:
     ) -> RunRecord:
         """Enters a refresh that somebody else will carry through, by resuming it. Raises RunConflict if another keeps
         the environment, or there is a run of that id."""
-        sides = Sides.of(self.plan(environment, steps))
+        sides = Sides.of(self.plan(environment))
         record = _with(self._new(sides, environment, "refresh", steps, "queued"), {"detached": True})
         record = record if run_id is None else replace(record, run_id=run_id)
         with self.lock(environment).held():
@@ -217,7 +186,7 @@ class Project:
             check_step(restart)
         if record.state in ENDED:
             raise UsageError(f"run {run_id} has ended: there is nothing to resume; see 'downstage report {run_id}'")
-        sides = Sides.of(self.plan(record.environment, record.settings["steps"]))
+        sides = Sides.of(self.plan(record.environment))
         now = self._settings(sides)
         with self.exclusive(
             record.environment, run_id, take_over=take_over, events=events, leased=record.kind in CHANGING
@@ -227,16 +196,16 @@ class Project:
             if record.state in ENDED:
                 raise UsageError(f"run {run_id} has ended: there is nothing to resume; see 'downstage report {run_id}'")
             turn.keeps = record.state in KEEPING and record.kind == "refresh"
-            _refuse_outdated(journal, record)
+            refuse_outdated(journal, record)
             for name, what in (("plan", "the configuration"), ("mask", "the masking key or policy")):
                 if now[name] != record.settings[name]:
                     raise RunConflict(
                         f"run {run_id} cannot be resumed: {what} is not the one it was started with; restore it, or "
                         f"start over with 'downstage refresh {record.environment} --take-over'"
                     )
-            others = [run for run in _kept(journal, record.environment) if run.run_id != run_id]
+            others = [run for run in kept(journal, record.environment) if run.run_id != run_id]
             if others and not take_over:
-                raise RunConflict(_kept_by(others[-1]))
+                raise RunConflict(kept_by(others[-1]))
             taken = journal.take_over(run_id)
             turn.keeps = record.kind == "refresh"
             carrying.given_up(journal, others, _now())
@@ -305,7 +274,7 @@ class Project:
         )
         finished = carrying.carry(setting, record, resumed=resumed)
         if finished.error is None and record.kind == "refresh":
-            carrying.given_up(journal, _outlived(journal, record), _now())
+            carrying.given_up(journal, outlived(journal, record), _now())
         return finished
 
     def _lease_place(self, environment: str) -> ControlPlace | None:
@@ -331,10 +300,10 @@ class Project:
 
     def _make_room(self, journal: Journal, environment: str, kind: str, *, take_over: bool) -> None:
         """A run that would load the environment finds no other that keeps it, or takes its place if it may."""
-        kept = _kept(journal, environment) if kind in _LOADING else []
-        if kept and not take_over:
-            raise RunConflict(_kept_by(kept[-1]))
-        carrying.given_up(journal, kept, _now())
+        keeping = kept(journal, environment) if kind in (*LOADING, "repair") else []
+        if keeping and not take_over:
+            raise RunConflict(kept_by(keeping[-1]))
+        carrying.given_up(journal, keeping, _now())
 
     def _recorded(self) -> Sequence[RunRecord]:
         """The runs of all journals. Looking makes no journal where none is."""
@@ -403,53 +372,6 @@ class Project:
             if run.environment == environment and record is not None and record.state == "done":
                 return {setting: run.run_id}
         raise JournalError(f"no run of {environment} has done '{step}' yet: 'downstage {kind}' has nothing to go by")
-
-
-def _kept(journal: Journal, environment: str) -> list[RunRecord]:
-    """The refreshes that keep the environment, oldest first: called when no process is behind any of them."""
-    return [
-        run
-        for run in journal.runs()
-        if run.environment == environment and run.kind == "refresh" and run.state in KEEPING
-    ]
-
-
-def _kept_by(run: RunRecord) -> str:
-    state = "was cut off" if run.state == "running" else f"is {run.state}"
-    return (
-        f"{run.environment} belongs to run {run.run_id}, which {state}: go on with 'downstage resume {run.run_id}', "
-        f"end it with 'downstage cancel {run.run_id}', or start over with --take-over (nothing was written)"
-    )
-
-
-def _outlived(journal: Journal, finished: RunRecord) -> list[RunRecord]:
-    """Runs of before that nobody can resume any more, now that a newer one has finished."""
-    return [
-        run
-        for run in journal.runs()
-        if run.environment == finished.environment
-        and run.state not in ENDED
-        and (run.started, run.run_id) < (finished.started, finished.run_id)
-    ]
-
-
-def _refuse_outdated(journal: Journal, record: RunRecord) -> None:
-    """A run's recorded intents are stale once a newer one has changed the environment: its wipe would hit new data."""
-    for run in journal.runs():
-        newer = (run.started, run.run_id) > (record.started, record.run_id) and run.environment == record.environment
-        if newer and run.kind in _LOADING and _has_changed(journal, run):
-            raise RunConflict(
-                f"run {record.run_id} cannot be resumed: {run.run_id} has changed {record.environment} since; start "
-                f"over with 'downstage refresh {record.environment}' (nothing was written)"
-            )
-
-
-def _has_changed(journal: Journal, run: RunRecord) -> bool:
-    """Whether the run has begun a step that writes to the target."""
-    return any(
-        step.name not in _LOOKS_ONLY and step.state not in (StepState.SKIPPED, StepState.PENDING)
-        for step in journal.steps(run.run_id)
-    )
 
 
 def _with(record: RunRecord, settings: Mapping[str, Any]) -> RunRecord:

@@ -26,12 +26,8 @@ from downstage.masking.email import EmailPseudonyms
 from downstage.masking.entities import pattern_of
 from downstage.masking.keys import MaskKey
 from downstage.masking.locked import Known, known_places
-from downstage.workflow.refresh import STEPS
 
 KEY_VARIABLE = "DOWNSTAGE_MASK_KEY"
-
-NO_DEPLOY = tuple(name for name in STEPS if name != "deploy")
-"""For looks to which it does not matter that a deployer is planned which this version lacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +59,7 @@ class Setting:
 
 def configured(project: Project, environment: str) -> Setting:
     """The masking of a configured environment, with the keys read by the source's role."""
-    sides = Sides.of(project.plan(environment, NO_DEPLOY))
+    sides = Sides.of(project.plan(environment))
     return Setting(sides.plan.masking, sides.key(), sides.old_keys(), sides)
 
 

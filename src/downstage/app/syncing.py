@@ -49,7 +49,7 @@ def sync(
 
 def dry_run(project: Project, environment: str, events: EventSink, *, yes: bool = False) -> None:
     """Tells every operation that a sync would make now. Raises GuardRefused where it would be refused."""
-    sides = Sides.of(project.plan(environment, STEPS))
+    sides = Sides.of(project.plan(environment))
     journal = MemoryJournal()
     now = datetime.now(UTC).isoformat(timespec="seconds")
     run = RunRecord("dry-run", environment, KIND, "running", 1, now, "", {"yes": yes, "steps": list(STEPS)})

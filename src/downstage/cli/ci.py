@@ -63,7 +63,7 @@ def run(
     import time
 
     from downstage.app import automation
-    from downstage.app.runs import choose_steps
+    from downstage.app.choosing import choose_steps
     from downstage.app.unattended import tell, tell_broken_off
     from downstage.console.progress import sink_for
 

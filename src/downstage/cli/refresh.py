@@ -52,7 +52,7 @@ def refresh(
 
     Example: downstage refresh test --time-box 59m
     """
-    from downstage.app.runs import choose_steps
+    from downstage.app.choosing import choose_steps
 
     chosen = choose_steps(only or [], skip or [])
     project = open_project(config, engine, workers)

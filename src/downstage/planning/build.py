@@ -6,7 +6,7 @@ where a target is meant. Whether the plan is *safe* is for `guards`; whether the
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from downstage.config import flags, schema, tables
@@ -60,18 +60,15 @@ def build_plan(
     engine: str | None = None,
     workers: int | None = None,
     segments: int | None = None,
-    skip: Collection[str] = (),
     files: MaskingFiles | None = None,
 ) -> RefreshPlan:
     """The plan for refreshing `environment`.
 
     `base` is the directory of the configuration file (`LoadedConfig.base`): a `file:` key and credentials files are
-    resolved against it. `engine`, `workers` and `segments` replace the configured ones. `skip` holds the steps that
-    will not run: a deployer that this version lacks is an error unless "deploy" is among them. `files` is what
+    resolved against it. `engine`, `workers` and `segments` replace the configured ones. `files` is what
     `LoadedConfig.masking_files` holds; without it the policy and the lock are read from `base`, never left out.
 
-    Raises `ConfigError` for an unknown environment (naming the nearest), one that has no `refresh`, an unknown engine
-    or deployer.
+    Raises `ConfigError` for an unknown environment (naming the nearest), one that has no `refresh`, an unknown engine.
     """
     configured = _configured(config, environment)
     refresh = configured.refresh

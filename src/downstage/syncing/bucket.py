@@ -18,12 +18,14 @@ from functools import partial
 from typing import Any
 
 from downstage.domain.plan import BucketPair, Compare
-from downstage.errors import AwsError, GuardRefused
+from downstage.errors import AwsError
 from downstage.ports import Checkpoint, CopyResult, ObjectFacts, ObjectTransfer, Sealer
+from downstage.syncing.allowance import Allowance
 from downstage.syncing.keys import KeyFilter
 from downstage.syncing.listing import KeyRange, SourcePages, stretches
-from downstage.syncing.lookup import Lookup
 from downstage.syncing.merge import ARCHIVED, Action, Operation, comparing
+from downstage.syncing.parked import Parked
+from downstage.syncing.results import ARCHIVED_CODES, Results, Told, nobody
 from downstage.syncing.window import Place, Window, packed, unpacked
 
 COPIES_AT_ONCE = 192
@@ -32,15 +34,10 @@ _WINDOW = 5000
 _DELETES = 1000
 _SAVE_SECONDS = 1.0
 _DRAIN_SECONDS = 30.0
-_ROUNDS = 3
 _IN_A_ROW = 50
 """So many copies in a row that S3 refuses are no single objects' matter."""
 
 _COUNTERS = ("copied", "deleted", "unchanged", "skipped", "failed", "extra", "bytes_copied", "other_etags")
-_ARCHIVED_CODES = ("InvalidObjectState", "ObjectNotInActiveTierError")
-
-Told = Callable[[Action, str, str], None]
-"""Is told of each operation as it ends: what became of which key (that of the target), and why if it was left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +51,6 @@ class RangeTask:
     compare: Compare
     deletes: int
     listed: SourcePages | None = None
-
-
-def nobody(_action: Action, _key: str, _reason: str) -> None:
-    """Listens to nothing."""
 
 
 async def sync_range(
@@ -107,7 +100,7 @@ class _Work:
         self._transfer = transfer
         self._sealer = sealer
         self._save = save
-        self._told = told
+        self._results = Results(task.pair, told)
         self._clock = clock
         self._sleep = sleep
         self._stop_at = stop_at
@@ -117,8 +110,7 @@ class _Work:
         self._window = Window(state.get("after"), state.get("parked", []), self._count)
         self._saved_at = clock()
         self._refused_in_a_row = 0
-        self._deleted = state.get("allowed", self._counters["deleted"])
-        self._allowed = dict.fromkeys(state.get("doomed", []))
+        self._allowance = Allowance(task.pair.target.name, task.deletes, state, self._counters["deleted"])
         self._queue: asyncio.Queue[tuple[Place, Operation]] = asyncio.Queue(copies_at_once)
         self._copies_at_once = copies_at_once
         self._under_way = 0
@@ -188,7 +180,7 @@ class _Work:
         self._raise_broken()
         place = window.begin(operation.key, _between(operation.unchanged, operation.extra))
         if operation.action is Action.SKIP:
-            window.end(place, self._skipped(operation.key, operation.reason))
+            window.end(place, self._results.skipped(operation.key, operation.reason))
         elif operation.action is Action.COPY:
             self._under_way += 1
             while self._queue.full() and not self._is_late() and self._broken is None:
@@ -200,7 +192,7 @@ class _Work:
                 return False
             self._queue.put_nowait((place, operation))
         else:
-            self._allow_delete(operation.key)
+            self._allowance.take(operation.key)
             self._doomed.append((place, operation))
             if len(self._doomed) >= _DELETES:
                 self._begin_delete()
@@ -240,9 +232,10 @@ class _Work:
         assert operation.source is not None
         result = await self._copy(operation.source, operation.key)
         if not result.refusal:
-            self._window.end(place, self._copied(operation.source, operation.key, result))
-        elif result.code in _ARCHIVED_CODES:
-            self._window.end(place, self._skipped(operation.key, ARCHIVED))
+            self._refused_in_a_row = 0
+            self._window.end(place, self._results.copied(operation.source, operation.key, result))
+        elif result.code in ARCHIVED_CODES:
+            self._window.end(place, self._results.skipped(operation.key, ARCHIVED))
         else:
             self._window.park(place)
             self._check_refusals(result)
@@ -268,33 +261,7 @@ class _Work:
                 result.code,
             )
 
-    def _copied(self, item: ObjectFacts, key: str, result: CopyResult) -> dict[str, int]:
-        self._refused_in_a_row = 0
-        self._told(Action.COPY, self._pair.options.target_prefix + key, "")
-        other = result.encrypted or (result.etag != item.etag and "-" not in item.etag)
-        return {"copied": 1, "bytes_copied": item.size, "other_etags": int(other)}
-
-    def _skipped(self, key: str, reason: str) -> dict[str, int]:
-        self._told(Action.SKIP, self._pair.options.target_prefix + key, reason)
-        return {"skipped": 1, f"skipped: {reason}": 1}
-
     # -- deletes
-
-    def _allow_delete(self, key: str) -> None:
-        """Counts the key, once however often the sync is cut off."""
-        if key in self._allowed:
-            return
-        if self._deleted >= self._task.deletes:
-            raise GuardRefused(
-                f"refused: deleting more objects of bucket '{self._pair.target.name}' than were planned: its source "
-                "has changed since the plan; nothing more was deleted; look at the source, then sync again"
-            )
-        self._allowed[key] = None
-        self._deleted += 1
-
-    def _disallow(self, key: str) -> None:
-        self._deleted -= 1
-        self._allowed.pop(key, None)
 
     def _begin_delete(self) -> None:
         if self._doomed:
@@ -313,11 +280,10 @@ class _Work:
         failed = await self._transfer.delete(self._pair.target, [prefix + operation.key for _, operation in doomed])
         for place, operation in doomed:
             if prefix + operation.key not in failed:
-                self._told(Action.DELETE, prefix + operation.key, "")
-                self._window.end(place, {"deleted": 1})
+                self._window.end(place, self._results.deleted(operation.key))
         for place, operation in doomed:  # after those that are done, which a refusal must not keep from being told
             if prefix + operation.key in failed:
-                self._disallow(operation.key)
+                self._allowance.give_back(operation.key)
                 self._window.park(place)
                 self._check_refusals(CopyResult(refusal="refused", code=failed[prefix + operation.key]))
         self._save_if_due()
@@ -326,45 +292,14 @@ class _Work:
 
     async def _look_again(self, chosen: KeyFilter) -> bool:
         """Settles what is parked, one key after the other; False if the time was up before."""
-        lookup = Lookup(self._pair, self._transfer, comparing(self._task.compare))
+        parked = Parked(self._pair, self._transfer, self._task.compare, self._allowance, self._results, self._sleep)
         for key in list(self._window.parked):
             if self._is_late():
                 return False
-            self._count(await self._settled(lookup, key))
+            self._count(await parked.settled(key))
             del self._window.parked[key]
             self._save_if_due()
         return True
-
-    async def _settled(self, lookup: Lookup, key: str) -> dict[str, int]:
-        target_key = self._pair.options.target_prefix + key
-        code = "PreconditionFailed"
-        for attempt in range(_ROUNDS):
-            if attempt:
-                await self._sleep(float(attempt))
-            operation = await lookup.operation(key)
-            if operation is None:
-                return {"unchanged": 1}
-            if operation.action is Action.SKIP:
-                return self._skipped(key, operation.reason)
-            if operation.action is Action.DELETE:
-                self._allow_delete(key)
-                failed = await self._transfer.delete(self._pair.target, [target_key])
-                if not failed:
-                    self._told(Action.DELETE, target_key, "")
-                    return {"deleted": 1}
-                self._disallow(key)
-                code = failed[target_key]
-                continue
-            assert operation.source is not None
-            result = await self._copy(operation.source, key)
-            if not result.refusal:
-                return self._copied(operation.source, key, result)
-            if result.code in _ARCHIVED_CODES:
-                return self._skipped(key, ARCHIVED)
-            code = result.code
-        reason = "it kept changing" if code == "PreconditionFailed" else f"S3 refuses it ({code})"
-        self._told(Action.FAIL, target_key, reason)
-        return {"failed": 1, f"failed: {reason}": 1}
 
     # -- the run of things
 
@@ -410,13 +345,8 @@ class _Work:
     def _save_now(self, *, done: bool = False) -> None:
         self._saved_at = self._clock()
         window = self._window
-        passed = [key for key in self._allowed if window.cursor is not None and key <= window.cursor]
-        for key in passed:
-            if key not in window.parked:
-                del self._allowed[key]
-        state = packed(
-            after=window.cursor, parked=list(window.parked), allowed=self._deleted, doomed=list(self._allowed)
-        )
+        self._allowance.passed(window.cursor, window.parked)
+        state = packed(after=window.cursor, parked=list(window.parked), **self._allowance.state())
         checkpoint = self._checkpoint
         self._checkpoint = Checkpoint(
             checkpoint.segment,

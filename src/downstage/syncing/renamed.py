@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable, Mapping
 
 from downstage.ports import Checkpoint, ObjectTransfer, Sealer
-from downstage.syncing.bucket import RangeTask, Told, nobody
+from downstage.syncing.bucket import RangeTask
 from downstage.syncing.lookup import Lookup
 from downstage.syncing.merge import Action, comparing
+from downstage.syncing.results import Results, Told, nobody
 from downstage.syncing.together import few_at_a_time
 from downstage.syncing.window import packed, unpacked
 
@@ -44,6 +45,7 @@ async def sync_renamed(
     left = sorted(name for name in renamed if done is None or name > done)
     pair = task.pair
     lookup = Lookup(pair, transfer, comparing(task.compare))
+    results = Results(pair, told)
 
     async def one(name: str) -> dict[str, int]:
         code = "PreconditionFailed"
@@ -53,17 +55,13 @@ async def sync_renamed(
             if operation is None or operation.action is Action.DELETE:
                 return {"unchanged": 1}
             if operation.action is Action.SKIP:
-                told(Action.SKIP, to, operation.reason)
-                return {"skipped": 1, f"skipped: {operation.reason}": 1}
+                return results.skipped(name, operation.reason)
             assert operation.source is not None
             result = await transfer.copy(pair.source, pair.target, operation.source, to)
             if not result.refusal:
-                told(Action.COPY, to, "")
-                return {"copied": 1, "masked_keys": 1, "bytes_copied": operation.source.size}
+                return results.copied(operation.source, name, result) | {"masked_keys": 1}
             code = result.code
-        reason = f"S3 refuses it ({code})"
-        told(Action.FAIL, to, reason)
-        return {"failed": 1, f"failed: {reason}": 1}
+        return results.failed(name, code)
 
     for first in range(0, len(left), _CHUNK):
         if stop_at is not None and clock() >= stop_at:

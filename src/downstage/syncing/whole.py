@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 
 from downstage.domain.plan import BucketPair
 from downstage.ports import Checkpoint, ObjectTransfer, Sealer
-from downstage.syncing.bucket import COPIES_AT_ONCE, RangeTask, Told, nobody, sync_range
+from downstage.syncing.bucket import COPIES_AT_ONCE, RangeTask, sync_range
 from downstage.syncing.gate import allowances, check_plan
 from downstage.syncing.keys import PERSONAL, KeyFilter, KeyMasker, masked_keys, unmasked
 from downstage.syncing.listing import KeyRange, SourcePages
 from downstage.syncing.merge import Action
 from downstage.syncing.ranges import SMALLEST, split
 from downstage.syncing.renamed import sync_renamed
+from downstage.syncing.results import Told, nobody
 from downstage.syncing.survey import noted_keys, reckoned, survey_range
 from downstage.syncing.together import together
 
