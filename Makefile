@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TOOLS := $(VENV)/.tools
 SANDBOX := $(VENV)/.sandbox
-KERNELS := $(wildcard src/downstage/*/_kernel.pyx)
+KERNELS := $(wildcard src/downstage/*/_kernel*.px*)
 
 .PHONY: demo test lint check bench chaos chaos-runs format wheel clean
 

@@ -115,7 +115,7 @@ def test_whatever_they_are_given_they_stay_within_it(text: str, cut: int) -> Non
         KERNEL.covered(text, set(), is_clean)
         for start, end in KERNEL.apart(text) or []:
             assert text[start:end].count("@") == 1
-        for start, end, found in KERNEL.apart_in_view(text, set(), is_clean) or []:
+        for start, end, found, _ in KERNEL.apart_in_view(text, set(), is_clean) or []:
             assert 0 <= start < end <= len(text)
             assert found.count("@") == 1
     for first, last, _ in seen[0] if seen else []:

@@ -7,7 +7,7 @@ An accelerator, as the loops are: None is always an answer, and then NestedMaske
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from downstage.masking import base64_text
 from downstage.masking.base64_text import CERTAIN
@@ -95,14 +95,16 @@ class AtOnce:
         pieces.append(text[at:])
         return "".join(pieces), len(pieces) // 2, len(kept)
 
-    def _in_view(self, text: str, found: list[tuple[int, int, str]]) -> Masked | None:
+    def _in_view(self, text: str, found: Sequence[tuple[int, int, str, bool]]) -> Masked | None:
         """Where all that is found stands apart in the one decoded view there is."""
         codec = JSON if JSON_START.match(text) else PERCENT
         pieces: list[str] = []
         at = 0
-        for start, end, address_ in found:
+        for start, end, address_, assigned in found:
             pseudonym = self._replace(address_)
-            if pseudonym == address_ or _BEGINS_UNIT.match(pseudonym) or not self._settled(pseudonym):
+            if pseudonym == address_ or not self._settled(pseudonym):
+                return None
+            if assigned and _BEGINS_UNIT.match(pseudonym):
                 return None
             encoded = codec.encode(pseudonym, text[start:end])
             if "%" in encoded and "@" in encoded:

@@ -45,7 +45,7 @@ class CleanRuns:
             self._remember(run for run in unknown if len(run) < _SHORTEST and run.isalpha() and run not in BINARIES)
         return unknown
 
-    def apart_in_view(self, kernel: Kernel, text: str) -> list[tuple[int, int, str]] | None:
+    def apart_in_view(self, kernel: Kernel, text: str) -> list[tuple[int, int, str, bool]] | None:
         """What `kernel` finds in the decoded view of an ASCII text, with this memory."""
         return kernel.apart_in_view(text, self._clean, self._is_clean)
 

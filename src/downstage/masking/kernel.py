@@ -42,7 +42,7 @@ class Kernel(Protocol):
 
     def apart_in_view(
         self, text: str, clean: set[bytes], is_clean: Callable[[bytes], bool]
-    ) -> list[tuple[int, int, str]] | None:
+    ) -> list[tuple[int, int, str, bool]] | None:
         """The same of what an ASCII text decodes to, if it is JSON with simple escapes or percent-encoded and nothing
         else, with the characters of the text that each address is written with."""
 
