@@ -20,6 +20,8 @@ from downstage.errors import AwsError, CredentialsError, Unreachable
 from downstage.ports import Item, Rejected
 from downstage.wire.dynamodb import Response
 
+from .scripted import Scripted
+
 SOURCE, TARGET = SourceTable("111111111111", "us-east-1", "s"), TargetTable("222222222222", "us-east-1", "t")
 QUICK = Backoff(0.0, 0.0, 4)
 PERSON = "ada@court.example.org"
@@ -36,21 +38,6 @@ def fault(code: str, status: int = 400) -> Response:
 def page(number: int, last: int = 2) -> Response:
     more = {"LastEvaluatedKey": {"pk": {"N": str(number)}}} if number < last else {}
     return answer(Items=[{"pk": {"N": str(number)}}], Count=1, **more)
-
-
-class Scripted:
-    """A transport that answers from a list: a response, or an exception to raise. It keeps what it was asked."""
-
-    def __init__(self, *answers: Response | Exception) -> None:
-        self.asked: list[tuple[str, Any]] = []
-        self._answers = iter(answers)
-
-    async def post(self, operation: str, body: bytes) -> Response:
-        self.asked.append((operation, orjson.loads(body)))
-        found = next(self._answers)
-        if isinstance(found, Exception):
-            raise found
-        return found
 
 
 class Store:

@@ -15,6 +15,8 @@ from downstage.domain.refs import SourceTable, TargetTable
 from downstage.errors import AwsError, Unreachable
 from downstage.wire.dynamodb import Response
 
+from .scripted import Scripted
+
 SOURCE, TARGET = SourceTable("111111111111", "us-east-1", "s"), TargetTable("222222222222", "us-east-1", "t")
 QUICK = Backoff(0.0, 0.0, 4)
 PERSON = "ada@court.example.org"
@@ -27,21 +29,6 @@ def answer(**body: Any) -> Response:
 
 def fault(code: str, status: int = 400) -> Response:
     return Response(status, orjson.dumps({"__type": f"x#{code}", "message": f"because of {PERSON}"}))
-
-
-class Scripted:
-    """A transport that answers from a list, and keeps what it was asked."""
-
-    def __init__(self, *answers: Response | Exception) -> None:
-        self.asked: list[tuple[str, Any]] = []
-        self._answers = iter(answers)
-
-    async def post(self, operation: str, body: bytes) -> Response:
-        self.asked.append((operation, orjson.loads(body)))
-        found = next(self._answers)
-        if isinstance(found, Exception):
-            raise found
-        return found
 
 
 class Counted(Pace):

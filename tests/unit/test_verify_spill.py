@@ -18,7 +18,7 @@ from downstage.testing.faults import Killed, Trip, faulty
 from downstage.testing.tables import MemoryReader, MemoryTable
 from downstage.verify.item_names import ItemNames, key_reader, shown
 from downstage.verify.spill import Counts, Side, Spill, Survey
-from downstage.verify.survey import locate, open_key, survey_segment
+from downstage.verify.survey import Scan, locate, open_key, survey_segment
 
 KEY = MaskKey(bytes(range(32)))
 NAMES = ItemNames(KEY.derive(ItemNames.label("test")))
@@ -36,21 +36,18 @@ def person(number: int, **more: Item) -> Item:
     return {"pk": {"S": f"person-{number}@court.example.org"}, **more}
 
 
+def scan_of(spill: Spill, side: Side, reader: MemoryReader) -> Scan:
+    return Scan(
+        side, SEGMENTS, f"run/{side.name}", spill, reader, lambda item: item, key_reader(("pk",)), NAMES, SEALER
+    )
+
+
 def read(spill: Spill, side: Side, source: MemoryTable, trip: Trip | None = None) -> None:
     reader = MemoryReader(source, 2)
     for segment in range(SEGMENTS):
         asyncio.run(
             survey_segment(
-                side,
-                segment,
-                SEGMENTS,
-                f"run/{side.name}",
-                spill=spill if trip is None else faulty(spill, trip, ["save_page"]),
-                reader=reader,
-                shape=lambda item: item,
-                key_of=key_reader(("pk",)),
-                names=NAMES,
-                sealer=SEALER,
+                scan_of(spill if trip is None else faulty(spill, trip, ["save_page"]), side, reader), segment
             )
         )
 
@@ -120,21 +117,7 @@ def test_keys_are_found_again_though_items_were_put_in_between(path: Path) -> No
         now = table(*items[:15], *(person(number) for number in range(100, 160)))
         reader = MemoryReader(now, 2)
         for segment, wanted in spill.wanted(Side.SOURCE).items():
-            asyncio.run(
-                locate(
-                    Side.SOURCE,
-                    segment,
-                    SEGMENTS,
-                    "run/SOURCE",
-                    wanted,
-                    spill=spill,
-                    reader=reader,
-                    shape=lambda item: item,
-                    key_of=key_reader(("pk",)),
-                    names=NAMES,
-                    sealer=SEALER,
-                )
-            )
+            asyncio.run(locate(scan_of(spill, Side.SOURCE, reader), segment, wanted))
         found = {one.name: open_key(SEALER, one.source_key, one.name) for one in spill.differences() if one.source_key}
     assert sorted(orjson.dumps(key) for key in found.values()) == sorted(orjson.dumps(item) for item in items[:15])
 

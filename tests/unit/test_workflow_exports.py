@@ -15,7 +15,6 @@ from downstage.domain.plan import BucketPair, RefreshPlan, TablePair
 from downstage.domain.refs import ExportBucket, SourceBucket, SourceTable, TargetBucket, TargetTable
 from downstage.errors import AwsError, ConfigError, DownstageError, ExportDamaged, GuardRefused, RunConflict
 from downstage.planning.essence import essence
-from downstage.planning.preflight import find_problems
 from downstage.ports import ExportFacts, RestoreWindow
 from downstage.report.model import as_document, schema
 from downstage.report.wording import limits
@@ -24,6 +23,7 @@ from downstage.testing.faults import Killed, Trip
 from downstage.testing.world import KEYS, PROD, REGION, SOURCE, TARGET, TEST, World, case, plan_of, some_items
 from downstage.wire import export as wire
 from downstage.workflow.parts import TableWork
+from downstage.workflow.prepare import problems_of
 from downstage.workflow.refresh import STEPS
 from downstage.workflow.sums import whole
 from downstage.workflow.tables import _lanes
@@ -63,23 +63,7 @@ def said(world: World) -> str:
 
 
 def problems(world: World) -> list[DownstageError]:
-    parts = world.parts(world.begin("looks"))
-    return find_problems(
-        world.plan,
-        parts.environments,
-        source_identity=parts.source_identity,
-        target_identity=parts.target_identity,
-        source_tables=parts.source_tables,
-        target_tables=parts.target_tables,
-        store=parts.store,
-        source_domains=parts.source_domains,
-        target_domains=parts.target_domains,
-        consumers=parts.consumers,
-        check_masking=parts.check_masking,
-        deployer=parts.deployer,
-        exports=parts.exports,
-        export_files=parts.export_files,
-    )
+    return problems_of(world.parts(world.begin("looks")))
 
 
 def test_a_refresh_from_an_export_is_proven_and_the_raw_data_are_gone() -> None:

@@ -14,6 +14,7 @@ from downstage.app.runs import Project
 from downstage.app.wiring import RunPlaces, Sides, parts_for
 from downstage.domain.events import Note, ObjectSynced
 from downstage.domain.plan import BucketPair
+from downstage.domain.together import few_at_a_time
 from downstage.errors import RunConflict
 from downstage.journals.memory import MemoryJournal
 from downstage.ports import EventSink, RunRecord
@@ -21,7 +22,6 @@ from downstage.syncing.keys import shown
 from downstage.syncing.lookup import Lookup
 from downstage.syncing.merge import Action, Operation, comparing
 from downstage.syncing.survey import may_be_renamed
-from downstage.syncing.together import few_at_a_time
 from downstage.workflow.bucket_plans import BucketPlan, plans_of, survey, surveyed
 from downstage.workflow.inventories import discard
 from downstage.workflow.parts import Parts, Step

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any
 
 import orjson
 
@@ -20,6 +19,7 @@ from downstage.copying.segment import CopyTask, copy_segment
 from downstage.domain.environment import Environment
 from downstage.domain.plan import MaskingPlan, Rates, SearchPlan
 from downstage.domain.refs import SourceTable, TargetTable
+from downstage.domain.together import together
 from downstage.masking.compile import TableShape, compile_masker
 from downstage.ports import Checkpoint, ItemReader, Journal, Lane, RawItem, RunRecord
 from downstage.verify.canaries import CanaryProbe, Exempt
@@ -113,7 +113,7 @@ def copy_lane(order: Order, lane: Lane) -> None:
                 else reader_of(source, work.export)
             )
             writer = BatchWriter(to_target, to_table, pace=Pace(order.rates.write))
-            await _together(
+            await together(
                 copy_segment(
                     task,
                     _start(journal, order, lane, segment, work.read_segments),
@@ -153,7 +153,7 @@ def verify_lane(order: Order, lane: Lane) -> None:
         async with transports(order.target) as (from_target,):
             table = TargetTable(order.target.account, order.target.region, work.target)
             reader = ScanReader(from_target, table, consistent=True, pace=Pace(order.rates.verify))
-            await _together(
+            await together(
                 verify_segment(
                     work.target,
                     f"{order.run_id}/{lane.task}",
@@ -170,17 +170,6 @@ def verify_lane(order: Order, lane: Lane) -> None:
             )
 
     asyncio.run(verify())
-
-
-async def _together(segments: Iterable[Coroutine[Any, Any, Checkpoint]]) -> None:
-    """The lane's segments, interleaved: writes do not roll over one partition. The first error ends them all."""
-    tasks = [asyncio.create_task(segment) for segment in segments]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _start(journal: Journal, order: Order, lane: Lane, segment: int, total: int) -> Checkpoint:

@@ -6,7 +6,7 @@ person mends the configuration in one go. It only reads, with both sides' creden
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from itertools import islice
 
@@ -20,7 +20,6 @@ from downstage.ports import (
     Deployer,
     ExportFiles,
     Identity,
-    ObjectFacts,
     ObjectStore,
     SearchDomains,
     StreamControl,
@@ -131,21 +130,22 @@ def _domain(domains: SearchDomains, name: str, side: str, setting: str) -> None:
         raise NotFound(f"there is no search domain {name} in the {side}: correct {setting} in the configuration")
 
 
-def source_objects(store: ObjectStore, pair: BucketPair) -> Iterator[ObjectFacts]:
-    """The source's listing, as a sync may rely on it. Raises GuardRefused if it fails and a sync would delete."""
+def check_source(store: ObjectStore, pair: BucketPair) -> None:
+    """Looks whether the source's listing begins, and with anything. Raises GuardRefused if a sync that deletes could
+    not rely on it."""
     try:
-        yield from store.list(pair.source, None, pair.options.source_prefix)
+        empty = not any(True for _ in islice(store.list(pair.source, None, pair.options.source_prefix), 1))
     except (NotFound, Unreachable):
         raise
     except AwsError as error:
         if pair.delete:
             guards.check_sync(pair, source_is_empty=None, delete=True, reason=str(error))
         raise
+    guards.check_sync(pair, source_is_empty=empty, delete=pair.delete)
 
 
 def _bucket(store: ObjectStore, pair: BucketPair) -> None:
-    empty = not any(True for _ in islice(source_objects(store, pair), 1))
-    guards.check_sync(pair, source_is_empty=empty, delete=pair.delete)
+    check_source(store, pair)
     any(True for _ in islice(store.list(pair.target, None, pair.options.target_prefix), 1))
 
 

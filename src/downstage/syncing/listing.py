@@ -19,12 +19,12 @@ from typing import Protocol
 
 from downstage.domain.plan import BucketPair
 from downstage.domain.refs import SourceBucket, TargetBucket
+from downstage.domain.together import few_at_a_time
 from downstage.errors import VerificationFailed
 from downstage.ports import ObjectFacts, ObjectPage, ObjectTransfer
 from downstage.syncing.keys import KeyFilter
 from downstage.syncing.lookup import Lookup
 from downstage.syncing.merge import ARCHIVED, Action, Operation, Same, Side, Stretch, decide, is_archived
-from downstage.syncing.together import few_at_a_time
 
 _ASKED_AT_ONCE = 32
 

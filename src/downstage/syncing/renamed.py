@@ -9,12 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
+from downstage.domain.together import few_at_a_time
 from downstage.ports import Checkpoint, ObjectTransfer, Sealer
 from downstage.syncing.bucket import RangeTask
 from downstage.syncing.lookup import Lookup
 from downstage.syncing.merge import Action, comparing
 from downstage.syncing.results import Results, Told, nobody
-from downstage.syncing.together import few_at_a_time
 from downstage.syncing.window import packed, unpacked
 
 _CHUNK = 200

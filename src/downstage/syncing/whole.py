@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from downstage.domain.plan import BucketPair
+from downstage.domain.together import together
 from downstage.ports import Checkpoint, ObjectTransfer, Sealer
 from downstage.syncing.bucket import COPIES_AT_ONCE, RangeTask, sync_range
 from downstage.syncing.gate import allowances, check_plan
@@ -22,7 +23,6 @@ from downstage.syncing.ranges import SMALLEST, split
 from downstage.syncing.renamed import sync_renamed
 from downstage.syncing.results import Told, nobody
 from downstage.syncing.survey import noted_keys, reckoned, survey_range
-from downstage.syncing.together import together
 
 
 @dataclass

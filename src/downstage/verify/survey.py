@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass
 
 import orjson
 
@@ -22,43 +23,51 @@ Shape = Callable[[RawItem], RawItem | None]
 """What an item must look like in the target; None if it has expired. Raises MaskingError if it cannot be masked."""
 
 
-async def survey_segment(
-    side: Side,
-    segment: int,
-    total_segments: int,
-    context: str,
-    *,
-    spill: Spill,
-    reader: ItemReader,
-    shape: Shape,
-    key_of: Callable[[RawItem], Item],
-    names: ItemNames,
-    sealer: Sealer,
-) -> None:
-    """Records what is left of the segment. `context` names run, task and table for sealing."""
-    survey = spill.survey(side, segment)
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """One side's scan, and all that it takes. `context` names run, task and table for sealing; `key_of` gives the key
+    of an item, `names` names it."""
+
+    side: Side
+    total_segments: int
+    context: str
+    spill: Spill
+    reader: ItemReader
+    shape: Shape
+    key_of: Callable[[RawItem], Item]
+    names: ItemNames
+    sealer: Sealer
+
+    def where(self, segment: int) -> str:
+        """What the cursors of a segment are sealed for."""
+        return f"{self.context}/{segment}/{self.total_segments}"
+
+
+async def survey_segment(scan: Scan, segment: int) -> None:
+    """Records what is left of the segment."""
+    survey = scan.spill.survey(scan.side, segment)
     if survey.done:
         return
-    where = f"{context}/{segment}/{total_segments}"
-    cursor = orjson.loads(sealer.open(survey.cursor, where)) if survey.cursor else None
-    async with aclosing(reader.pages(segment, total_segments, cursor)) as pages:
+    where = scan.where(segment)
+    cursor = orjson.loads(scan.sealer.open(survey.cursor, where)) if survey.cursor else None
+    async with aclosing(scan.reader.pages(segment, scan.total_segments, cursor)) as pages:
         async for page in pages:
             total, records, unmaskable = survey.digest, [], 0
             for item in page.items:
                 try:
-                    shaped = shape(item)
+                    shaped = scan.shape(item)
                 except MaskingError:
                     unmaskable += 1
                     continue
                 if shaped is None:
                     continue
                 found = digest.raw_digest(shaped)
-                name = names.of(digest.canonical(key_of(shaped)))
+                name = scan.names.of(digest.canonical(scan.key_of(shaped)))
                 total = digest.add(total, found)
-                records.append((name, names.cover(name, found)))
+                records.append((name, scan.names.cover(name, found)))
             began = survey.cursor
             survey = Survey(
-                cursor=sealer.seal(orjson.dumps(page.cursor), where) if page.cursor is not None else None,
+                cursor=scan.sealer.seal(orjson.dumps(page.cursor), where) if page.cursor is not None else None,
                 done=page.cursor is None,
                 digest=total,
                 items=survey.items + len(records),
@@ -66,50 +75,37 @@ async def survey_segment(
                 pages=survey.pages + 1,
                 unmaskable=survey.unmaskable + unmaskable,
             )
-            spill.save_page(side, segment, began, survey, records)
+            scan.spill.save_page(scan.side, segment, began, survey, records)
 
 
-async def locate(
-    side: Side,
-    segment: int,
-    total_segments: int,
-    context: str,
-    wanted: Mapping[int, set[bytes]],
-    *,
-    spill: Spill,
-    reader: ItemReader,
-    shape: Shape,
-    key_of: Callable[[RawItem], Item],
-    names: ItemNames,
-    sealer: Sealer,
-) -> None:
+async def locate(scan: Scan, segment: int, wanted: Mapping[int, set[bytes]]) -> None:
     """Keeps the sealed keys of the `wanted` names (by page) that are still there.
 
     A page is read from where it began. Items that were put in since may have pushed a wanted one to the next page, so
     reading goes on until all are found, or something comes that stood on a later page.
     """
-    where = f"{context}/{segment}/{total_segments}"
+    where = scan.where(segment)
     for number, missing in sorted(wanted.items()):
-        began = spill.page_start(side, segment, number)
-        cursor = orjson.loads(sealer.open(began, where)) if began else None
+        began = scan.spill.page_start(scan.side, segment, number)
+        cursor = orjson.loads(scan.sealer.open(began, where)) if began else None
         left = set(missing)
-        async with aclosing(reader.pages(segment, total_segments, cursor)) as pages:
+        async with aclosing(scan.reader.pages(segment, scan.total_segments, cursor)) as pages:
             async for page in pages:
                 last: bytes | None = None
                 for item in page.items:
                     try:
-                        shaped = shape(item)
+                        shaped = scan.shape(item)
                     except MaskingError:
                         continue
                     if shaped is None:
                         continue
-                    key = key_of(shaped)
-                    last = names.of(digest.canonical(key))
+                    key = scan.key_of(shaped)
+                    last = scan.names.of(digest.canonical(key))
                     if last in left:
                         left.discard(last)
-                        theirs = seal_key(sealer, key_of(item), last) if side is Side.SOURCE else None
-                        spill.keep_keys(last, theirs, seal_key(sealer, key, last))
-                stood = spill.page_of(side, last) if last is not None else None
+                        theirs = seal_key(scan.sealer, scan.key_of(item), last) if scan.side is Side.SOURCE else None
+                        scan.spill.keep_keys(last, theirs, seal_key(scan.sealer, key, last))
+                stood = scan.spill.page_of(scan.side, last) if last is not None else None
                 if not left or (stood is not None and stood > number):
                     break
 

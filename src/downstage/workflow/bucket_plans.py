@@ -11,15 +11,16 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from typing import Any
 
 import orjson
 
 from downstage.domain.events import Note, Progress
 from downstage.domain.plan import BucketPair, Compare
-from downstage.errors import AwsError, JournalError, NotFound, RunConflict, TimeBoxReached, Unreachable
+from downstage.domain.together import together
+from downstage.errors import JournalError, RunConflict, TimeBoxReached
 from downstage.planning import guards
+from downstage.planning.preflight import check_source
 from downstage.ports import Checkpoint, ObjectStore, ObjectTransfer, Sealer
 from downstage.syncing.bucket import RangeTask
 from downstage.syncing.gate import check_plan
@@ -28,7 +29,6 @@ from downstage.syncing.listing import KeyRange, SourcePages, stretches
 from downstage.syncing.merge import Action, Operation, comparing, could_be_encrypted
 from downstage.syncing.ranges import split
 from downstage.syncing.survey import noted_keys, reckoned, survey_range
-from downstage.syncing.together import together
 from downstage.workflow.inventories import ListedBy, choose, listed_by, opened, sorted_file
 from downstage.workflow.parts import Parts, Step
 from downstage.workflow.sums import summed
@@ -148,18 +148,6 @@ def open_ranges(sealed: str, sealer: Sealer, context: str) -> tuple[KeyRange, ..
     return tuple(KeyRange(after, until) for after, until in orjson.loads(sealer.open(sealed, f"{context}/ranges")))
 
 
-def source_listed(pair: BucketPair, look: Callable[[], None]) -> None:
-    """Looks at the source's listing. Raises GuardRefused if that fails and a sync would delete."""
-    try:
-        look()
-    except (NotFound, Unreachable):
-        raise
-    except AwsError as error:
-        if pair.delete:
-            guards.check_sync(pair, source_is_empty=None, delete=True, reason=str(error))
-        raise
-
-
 def _task(plan: BucketPlan) -> str:
     return f"survey/{plan.pair.target.name}"
 
@@ -168,16 +156,13 @@ def _look(parts: Parts, pair: BucketPair) -> dict[str, Any]:
     """What is fixed for a pair's sync: the ranges, and how objects are compared."""
     started = parts.clock.now()
     guards.check_sync(pair, source_is_empty=False, delete=pair.delete)
-    prefix = pair.options.source_prefix
-    found: list[bool] = []
-    source_listed(pair, lambda: found.extend(True for _ in islice(parts.store.list(pair.source, None, prefix), 1)))
-    guards.check_sync(pair, source_is_empty=not found, delete=pair.delete)
+    check_source(parts.store, pair)
     engine = parts.plan.engine
     wanted = engine.segments or RANGES_A_WORKER * engine.workers
 
     async def looked(transfer: ObjectTransfer) -> tuple[list[KeyRange], str]:
         try:
-            ranges = await split(transfer, pair.source, prefix, wanted)
+            ranges = await split(transfer, pair.source, pair.options.source_prefix, wanted)
             return ranges, await _why_unlike(parts.store, pair, transfer, parts.objects.masker)
         finally:
             transfer.close()

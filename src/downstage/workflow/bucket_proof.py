@@ -20,6 +20,7 @@ from typing import Any
 from downstage.domain.events import Progress
 from downstage.domain.plan import BucketPair, Compare
 from downstage.domain.refs import TargetBucket
+from downstage.domain.together import few_at_a_time, together
 from downstage.errors import LeakFound, VerificationFailed
 from downstage.ports import ObjectFacts, ObjectTransfer
 from downstage.syncing.keys import KeyFilter, masked_keys, shown
@@ -27,7 +28,6 @@ from downstage.syncing.listing import KeyRange, Listing, stretches
 from downstage.syncing.lookup import Lookup
 from downstage.syncing.merge import Action, Operation, comparing
 from downstage.syncing.ranges import split
-from downstage.syncing.together import few_at_a_time, together
 from downstage.verify.sampling import LowestHashes
 from downstage.workflow.bucket_plans import RANGES_A_WORKER, recorded
 from downstage.workflow.canaries import looked_for, none_found

@@ -11,20 +11,21 @@ Every phase can be cut off anywhere and begun again: what is done is in the spil
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import orjson
 
 from downstage.copying.segment import CopyTask, Mask, expiry
+from downstage.domain.together import together
 from downstage.errors import MaskingError
 from downstage.ports import Item, ItemGetter, ItemMender, ItemReader, Journal, Lane, RawItem, Sealer
 from downstage.proof import digest
 from downstage.verify.item_names import ItemNames, key_reader
 from downstage.verify.spill import Difference, Side, Spill
-from downstage.verify.survey import Shape, locate, open_key, survey_segment
+from downstage.verify.survey import Scan, Shape, locate, open_key, survey_segment
 from downstage.workflow.parts import DeepWork
 from downstage.workflow.reference import copy_task
 
@@ -82,43 +83,22 @@ async def _read(tools: Tools, work: DeepWork, run_id: str, lane: Lane, spill: Sp
     """The phases that scan: the lane's segments together."""
     phase, side = phase_of(lane), _SIDES[phase_of(lane)]
     named = "source" if side is Side.SOURCE else "target"
-    context = f"{run_id}/deep/{named}/{work.table.target}"
-    shape: Shape = tools.shape if side is Side.SOURCE else _as_it_is
-    reader = tools.source if side is Side.SOURCE else tools.target
-    key_of = key_reader(work.table.key_names)
-    wanted = spill.wanted(side) if phase.startswith("locate") else {}
-    tasks = [
-        asyncio.ensure_future(
-            locate(
-                side,
-                segment,
-                work.table.segments,
-                context,
-                wanted.get(segment, {}),
-                spill=spill,
-                reader=reader,
-                shape=shape,
-                key_of=key_of,
-                names=tools.names,
-                sealer=tools.sealer,
-            )
-            if phase.startswith("locate")
-            else survey_segment(
-                side,
-                segment,
-                work.table.segments,
-                context,
-                spill=spill,
-                reader=reader,
-                shape=shape,
-                key_of=key_of,
-                names=tools.names,
-                sealer=tools.sealer,
-            )
-        )
-        for segment in lane.segments
-    ]
-    await _all(tasks)
+    scan = Scan(
+        side,
+        work.table.segments,
+        f"{run_id}/deep/{named}/{work.table.target}",
+        spill,
+        reader=tools.source if side is Side.SOURCE else tools.target,
+        shape=tools.shape if side is Side.SOURCE else _as_it_is,
+        key_of=key_reader(work.table.key_names),
+        names=tools.names,
+        sealer=tools.sealer,
+    )
+    if phase.startswith("locate"):
+        wanted = spill.wanted(side)
+        await together([locate(scan, segment, wanted.get(segment, {})) for segment in lane.segments])
+    else:
+        await together([survey_segment(scan, segment) for segment in lane.segments])
 
 
 async def _reread(tools: Tools, spill: Spill, key_of: Callable[[RawItem], Item], difference: Difference) -> None:
@@ -183,20 +163,10 @@ def _as_it_is(item: RawItem) -> RawItem:
     return item
 
 
-async def _in_turn(each: Callable[[Difference], Awaitable[None]], differences: Sequence[Difference]) -> None:
+async def _in_turn(each: Callable[[Difference], Coroutine[Any, Any, None]], differences: Sequence[Difference]) -> None:
     """`_AT_ONCE` at a time."""
     for first in range(0, len(differences), _AT_ONCE):
-        await _all([asyncio.ensure_future(each(one)) for one in differences[first : first + _AT_ONCE]])
-
-
-async def _all(tasks: Sequence[asyncio.Future[None]]) -> None:
-    """All of them; the first error ends the others."""
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await together([each(one) for one in differences[first : first + _AT_ONCE]])
 
 
 def shape_of(mask: Mask, task: CopyTask) -> Shape:

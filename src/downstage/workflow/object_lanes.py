@@ -10,13 +10,13 @@ from functools import partial
 from typing import Any
 
 from downstage.domain.events import Event, ObjectSynced
+from downstage.domain.together import together
 from downstage.ports import Checkpoint, Journal, Lane, ObjectTransfer, RunRecord, Sealer
 from downstage.syncing.bucket import RangeTask, sync_range
 from downstage.syncing.keys import KeyFilter, shown
 from downstage.syncing.listing import KeyRange, SourcePages
 from downstage.syncing.merge import Action
 from downstage.syncing.renamed import sync_renamed
-from downstage.syncing.together import together
 from downstage.workflow.bucket_plans import open_ranges, renamed_keys
 from downstage.workflow.inventories import opened
 from downstage.workflow.parts import ObjectWork

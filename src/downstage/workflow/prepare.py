@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from downstage.domain.plan import Flag, ParameterFlag
-from downstage.errors import ConfigError, VerificationFailed
+from downstage.errors import ConfigError, DownstageError, VerificationFailed
 from downstage.planning import guards
 from downstage.planning.preflight import check_wipe, find_problems
 from downstage.proof import digest
@@ -20,13 +20,9 @@ _GRAVEST_LAST = (1, 2, 3)
 """Exit codes of what preflight may find."""
 
 
-def preflight(parts: Parts, step: Step) -> str:
-    """Looks for everything that would make the refresh fail later; touches nothing. Raises with *all* problems.
-
-    The buckets' plan pass is part of it: what would stop their sync stops the run before anything is wiped.
-    """
-    steps = parts.run.settings.get("steps")
-    problems = find_problems(
+def problems_of(parts: Parts) -> list[DownstageError]:
+    """Everything that would make the refresh fail later, the buckets' plan pass apart."""
+    return find_problems(
         parts.plan,
         parts.environments,
         source_identity=parts.source_identity,
@@ -39,13 +35,22 @@ def preflight(parts: Parts, step: Step) -> str:
         consumers=parts.consumers,
         check_masking=parts.check_masking,
         deployer=parts.deployer,
-        steps=steps,
+        steps=parts.run.settings.get("steps"),
         exports=parts.exports,
         export_files=parts.export_files,
     )
+
+
+def preflight(parts: Parts, step: Step) -> str:
+    """Looks for everything that would make the refresh fail later; touches nothing. Raises with *all* problems.
+
+    The buckets' plan pass is part of it: what would stop their sync stops the run before anything is wiped.
+    """
+    problems = problems_of(parts)
     if problems:
         worst = max(problems, key=lambda problem: _GRAVEST_LAST.index(problem.exit_code))
         raise type(worst)("\n".join(str(problem) for problem in problems))
+    steps = parts.run.settings.get("steps")
     if parts.plan.buckets and (steps is None or "sync" in steps):
         survey(parts, plans_of(parts, step), "preflight")
     recorded = parts.journal.step(parts.run.run_id, "preflight")
