@@ -250,12 +250,13 @@ def test_two_refreshes_at_once(cli: Cli, place: Place) -> None:
     first = cli.start("refresh", "test", "--config", config)
     try:
         deadline = time.monotonic() + 60
-        while not (lock.exists() and lock.read_text() == str(first.pid)):
+        while not (lock.exists() and lock.read_text().split()[:1] == [str(first.pid)]):
             assert time.monotonic() < deadline
             assert first.poll() is None
             time.sleep(0.01)
         first.send_signal(signal.SIGSTOP)
-        time.sleep(0.3)  # what was under way has arrived
+        while snapshot(place) != snapshot(place):  # until what was under way has arrived
+            assert time.monotonic() < deadline
         said = f"another run of test is going on (process {first.pid})"
         refused(cli, place, config, [REFRESH, COPY, ["streams", "off", "test"]], said)
         first.send_signal(signal.SIGCONT)

@@ -20,7 +20,7 @@ import pytest
 pytest.importorskip("dbos", reason="dbos is not installed: pip install 'downstage[runner]'")
 pytestmark = pytest.mark.integration
 
-LIFE = """
+LIFE = r"""
 import os, socket, sys, threading
 from downstage.durable.dbos import DbosQueue
 database, executor, hold = sys.argv[1:4]
@@ -29,7 +29,7 @@ if "offline" in sys.argv:
         raise AssertionError(f"connects to {address}")
     socket.socket.connect = refuse
 def say(*words):
-    print(*words, flush=True)
+    os.write(1, (" ".join(words) + "\n").encode())  # print of two threads can mix their lines
 def carry(run_id):
     say("begins", run_id)
     if run_id.startswith(hold):
