@@ -1,9 +1,10 @@
 """A DynamoDB-like endpoint on a real socket that keeps items and misbehaves on demand.
 
-It speaks what a copy needs (Scan, BatchWriteItem, GetItem, DescribeTable, GetCallerIdentity, AssumeRole) over
-HTTP/1.1 with kept-alive connections, in a thread of its own. It is as strict as DynamoDB where a copy could go wrong:
-at most 25 items a batch, no two with one key, no empty key, none over 400 KB; CRC32 of what it answers; no request
-signed 15 minutes away from its own clock; no token that it has declared expired.
+It speaks what a copy needs (Scan, BatchWriteItem, DescribeTable, GetCallerIdentity, AssumeRole), and a repair (GetItem,
+and PutItem and DeleteItem on the conditions that we set), over HTTP/1.1 with kept-alive connections, in a thread of its
+own. It is as strict as DynamoDB where a copy could go wrong: at most 25 items a batch, no two with one key, no empty
+key, none over 400 KB; CRC32 of what it answers; no request signed 15 minutes away from its own clock; no token that it
+has declared expired.
 
 `Mischief` says how often which fault strikes; `fired` counts those that really did, so that a test can insist on it.
 A fault that damages an answer strikes after the effect as well as before: done, and nobody knows.
@@ -342,6 +343,9 @@ class Endpoint:
         if operation == "GetItem":
             found = table.items.get(table.key_of(request["Key"]))
             return {"Item": found} if found is not None else {}
+        if operation in ("PutItem", "DeleteItem"):
+            self._change(table, operation, request)
+            return {"ConsumedCapacity": {"TableName": table.name, "CapacityUnits": 1.0}}
         if operation == "DescribeTable":
             return {"Table": table.description()}
         if operation == "DescribeTimeToLive":
@@ -369,6 +373,18 @@ class Endpoint:
                 table.puts[key] += 1
         taken = [{"TableName": name, "CapacityUnits": float(len(items) - len(left))}]
         return {"UnprocessedItems": {name: left} if left else {}, "ConsumedCapacity": taken}
+
+    def _change(self, table: Table, operation: str, request: dict[str, Any]) -> None:
+        key = table.key_of(request["Item" if operation == "PutItem" else "Key"])
+        wanted, there = request["ConditionExpression"], key in table.items
+        assert request["ExpressionAttributeNames"] == {"#key": table.keys[0]}
+        if wanted != ("attribute_exists(#key)" if there else "attribute_not_exists(#key)"):
+            raise Refused("ConditionalCheckFailedException", "The conditional request failed")
+        if operation == "PutItem":
+            table.items[key] = request["Item"]
+            table.puts[key] += 1
+        else:
+            del table.items[key]
 
     def _table(self, name: str) -> Table:
         if name not in self.tables:

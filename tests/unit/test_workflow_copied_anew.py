@@ -12,6 +12,8 @@ import pytest
 from downstage.domain.outcome import Result
 from downstage.errors import AwsError, LeakFound, MaskingError, RunConflict, VerificationFailed
 from downstage.masking.compile import TableShape, compile_masker
+from downstage.ports import Item, RawItem
+from downstage.testing.deep_lanes import MemoryItems
 from downstage.testing.faults import Killed, Trip
 from downstage.testing.world import KEY, KEYS, SOURCE, TARGET, World, case, plan_of
 from downstage.workflow import tables
@@ -95,6 +97,39 @@ def test_what_production_holds_and_nobody_can_mask_is_not_proven_by_a_repair(har
     assert not verify(world, "run-3", repair=True).proven
     assert not verify(world, "run-4").proven
     assert world.outcome("run-4").result is not Result.PROVEN
+
+
+def test_a_row_whose_source_turns_unmaskable_while_it_is_mended_is_left_and_not_proven() -> None:
+    """It is not deleted: production has it."""
+    world = copied()
+    alter(world, 10)
+    altered = world.target_tables[TARGET].items[source_key(world, 10)]
+    bad = orjson.dumps(case(10, "q10@court.example.org", bad={"S": too_deep()}))
+
+    class Turning(MemoryItems):
+        async def get(self, key: Item) -> RawItem | None:
+            found = await super().get(key)
+            return found if self.gets == 1 else bad  # the first look is the comparison's, the second the repair's
+
+    turning = Turning(world.source_tables[SOURCE])
+    world.source_items = lambda _name: turning
+    with pytest.raises(VerificationFailed):
+        verify(world, repair=True)
+    assert world.target_tables[TARGET].items[source_key(world, 10)] == altered
+    found = world.outcome("run-2").tables[0]
+    assert turning.gets > 1
+    assert not found.proven
+    assert found.repaired is not None
+    assert (found.repaired.put, found.repaired.deleted, found.repaired.left) == (0, 0, 1)
+
+
+def test_what_has_expired_on_both_sides_since_is_said_to_be_possible() -> None:
+    """Nothing is left of it to tell it from a loss."""
+    world = copied()
+    lose(world, 10)
+    delete_source(world, 10)
+    with pytest.raises(VerificationFailed, match="may have expired since, by 'expires', and be gone"):
+        verify(world)
 
 
 def test_a_leak_is_a_leak_though_the_source_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:

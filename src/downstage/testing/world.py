@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import uuid
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -45,7 +45,18 @@ from downstage.masking.keys import MaskKey
 from downstage.masking.nested import NestedMasker
 from downstage.masking.sealing import KeySealer
 from downstage.planning.exports import listed_files
-from downstage.ports import Consumer, ExportFiles, Item, Journal, ObjectTransfer, RunRecord, TableExports, TableFacts
+from downstage.ports import (
+    Consumer,
+    ExportFiles,
+    Item,
+    ItemGetter,
+    ItemMender,
+    Journal,
+    ObjectTransfer,
+    RunRecord,
+    TableExports,
+    TableFacts,
+)
 from downstage.testing.buckets import MemoryBuckets, MemoryTransfer
 from downstage.testing.deep_lanes import MemoryDeepLanes, MemoryItems
 from downstage.testing.exports import MemoryExports
@@ -145,6 +156,8 @@ class World:
         self.page_size = 3
         self.schemas: list[dict[str, Any]] = []
         self.stop_at: float | None = None
+        self.source_items: Callable[[str], ItemGetter] = lambda name: MemoryItems(self.source_tables[name])
+        self.target_items: Callable[[str], ItemMender] = lambda name: MemoryItems(self.target_tables[name], self.writes)
         self.folder = Path(tempfile.gettempdir()) / f"downstage-world-{uuid.uuid4().hex}"  # made if it is needed
         weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         self._fill(some_items() if items is None else items)
@@ -243,8 +256,8 @@ class World:
         deep = MemoryDeepLanes(
             source_reader=lambda name: port(MemoryReader(self.source_tables[name], self.page_size)),
             target_reader=lambda name: port(MemoryReader(self.target_tables[name], self.page_size)),
-            source_items=lambda name: port(MemoryItems(self.source_tables[name])),
-            target_items=lambda name: port(MemoryItems(self.target_tables[name], self.writes)),
+            source_items=lambda name: port(self.source_items(name)),
+            target_items=lambda name: port(self.target_items(name)),
             journal=journal,
             mask=compile_masker(plan.masking, self.key, TableShape(SOURCE, KEYS)),
             sealer=sealer,

@@ -107,7 +107,10 @@ async def _reread(tools: Tools, spill: Spill, key_of: Callable[[RawItem], Item],
         return
     name = difference.name
     source_key = open_key(tools.sealer, difference.source_key, name) if difference.source_key else None
-    wanted, target_key = await _wanted(tools, key_of, difference, source_key)
+    try:
+        wanted, target_key = await _wanted(tools, key_of, difference, source_key)
+    except MaskingError:
+        wanted, target_key = None, _target_key(tools, difference)
     current = await tools.target_items.get(target_key) if target_key is not None else None
     left_out = current is None and source_key is not None and tools.quarantined(source_key)
     spill.keep_second_look(
@@ -118,13 +121,17 @@ async def _reread(tools: Tools, spill: Spill, key_of: Callable[[RawItem], Item],
 async def _mend(tools: Tools, spill: Spill, key_of: Callable[[RawItem], Item], difference: Difference) -> None:
     """Makes one row of the target what the masked source is now; notes before each write what is about to be done.
 
-    What is written is read back. A row that will not become so is left, and the proof will name it.
+    What is written is read back. A row that will not become so is left, and the proof will name it; so is one whose
+    source cannot be masked any more.
     """
     if difference.verdict not in ("genuine", "untold") or difference.mended or difference.twins:
         return
     name = difference.name
     source_key = open_key(tools.sealer, difference.source_key, name) if difference.source_key else None
-    wanted, target_key = await _wanted(tools, key_of, difference, source_key)
+    try:
+        wanted, target_key = await _wanted(tools, key_of, difference, source_key)
+    except MaskingError:
+        return
     expected = _covered(tools, name, wanted)
     if target_key is None:
         spill.keep_mended(difference.id, None)
@@ -144,15 +151,16 @@ async def _mend(tools: Tools, spill: Spill, key_of: Callable[[RawItem], Item], d
 async def _wanted(
     tools: Tools, key_of: Callable[[RawItem], Item], difference: Difference, source_key: Item | None
 ) -> tuple[RawItem | None, Item | None]:
-    """What the source, masked, holds now, and the key of the target's row, as far as it is known."""
+    """What the source, masked, holds now, and the key of the target's row, as far as it is known. Raises MaskingError
+    if it cannot be masked."""
     item = await tools.source_items.get(source_key) if source_key is not None else None
-    try:
-        wanted = tools.shape(item) if item is not None else None
-    except MaskingError:
-        wanted = None
-    if difference.target_key:
-        return wanted, open_key(tools.sealer, difference.target_key, difference.name)
-    return wanted, key_of(wanted) if wanted is not None else None
+    wanted = tools.shape(item) if item is not None else None
+    target_key = _target_key(tools, difference)
+    return wanted, key_of(wanted) if target_key is None and wanted is not None else target_key
+
+
+def _target_key(tools: Tools, difference: Difference) -> Item | None:
+    return open_key(tools.sealer, difference.target_key, difference.name) if difference.target_key else None
 
 
 def _covered(tools: Tools, name: bytes, item: RawItem | None) -> bytes | None:

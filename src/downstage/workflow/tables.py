@@ -157,6 +157,8 @@ def _said(parts: Parts, work: TableWork, found: Differences | None) -> str:
     if not found.complete:
         return f"{what}; refresh again"
     environment = parts.run.environment
+    if found.unexplained and work.ttl_attribute is not None:
+        what += f" (items may have expired since, by '{work.ttl_attribute}', and be gone on both sides)"
     goes_on = f", then 'downstage resume {parts.run.run_id}'" if parts.run.kind == "refresh" else ""
     return f"{what}; mend it with 'downstage verify {environment} --repair'{goes_on}, or refresh again"
 
