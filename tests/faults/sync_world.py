@@ -7,7 +7,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from downstage.aws.objects import S3Objects
@@ -123,26 +123,36 @@ class World:
             options=SyncOptions(max_delete=MaxDelete(share=1.0)),
         )
 
-    def sync(self, *, connections: int = 32, settings: dict[str, Any] | None = None, **how: Any) -> SyncResult:
+    def session(self) -> Any:
+        """The target's, as the product's adapters take it."""
+        return FakeSession(Environment("test", TEST, REGION, endpoint=self.fake.endpoint))
+
+    def sync(
+        self,
+        *,
+        connections: int = 32,
+        settings: dict[str, Any] | None = None,
+        options: SyncOptions | None = None,
+        **how: Any,
+    ) -> SyncResult:
         """One call of the product."""
+        pair = self.pair if options is None else replace(self.pair, options=options)
 
         def finished(action: Any, key: str, reason: str) -> None:
             self.finished.append((str(action), key))
 
-        session = FakeSession(Environment("test", TEST, REGION, endpoint=self.fake.endpoint))
-
         async def run() -> SyncResult:
             transfer = S3Objects(
-                session,  # type: ignore[arg-type]
+                self.session(),
                 REGION,
-                options=self.pair.options,
+                options=pair.options,
                 connections=connections,
                 backoff=AT_ONCE,
                 dice=random.Random(0),
                 **(settings or {}),
             )
             try:
-                return await sync_whole(self.pair, transfer, finished=finished, smallest=100, sleep=_at_once, **how)
+                return await sync_whole(pair, transfer, finished=finished, smallest=100, sleep=_at_once, **how)
             finally:
                 transfer.close()
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 
 import pytest
 
+from downstage.masking.compile import compile_pseudonyms
+from downstage.masking.nested import NestedMasker
 from downstage.syncing.whole import SyncState
 from downstage.testing import s3_faults as faults
 from downstage.testing.s3_faults import Call, Strike
+from downstage.testing.world import KEY, plan_of
 from tests.faults.sync_world import strikes, world
 
 OBJECTS = 600
@@ -90,3 +94,61 @@ def test_once_the_time_is_up_nothing_new_begins() -> None:
         assert not result.complete
         assert 0 < found.fake.copies.total() < found.wanted
         assert late.count("CopyObject") <= CONNECTIONS
+
+
+PARTS = 64
+LARGE = bytes(range(256)) * 200
+IN_PARTS = {"largest_copy": 5000, "part_size": len(LARGE) // PARTS}
+
+
+@pytest.mark.parametrize("name", ["large", "mail/ada@court.example.org"])
+def test_a_large_object_is_copied_over_several_pieces_and_no_part_twice(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr("downstage.syncing.pausing._LOOK_SECONDS", 0.001)
+    pseudonyms = compile_pseudonyms(plan_of().masking, KEY)
+    masker = NestedMasker(pseudonyms.replace, pseudonyms.is_kept).text
+    with world(20, share_there=0.5) as found:
+        found.source.add(name, LARGE, metadata={"a": "b"}, tags={"c": "d e"})
+        options = replace(found.pair.options, on_personal_key="mask")
+        state, pieces = SyncState(), 0
+        while True:
+            result = found.sync(
+                state=state,
+                stop_at=found.fake.now + 0.03,
+                clock=lambda: found.fake.now,
+                settings=IN_PARTS,
+                options=options,
+                personal=masker,
+            )
+            pieces += 1
+            assert pieces < PARTS
+            if result.complete:
+                break
+            state = pickle.loads(pickle.dumps(state))
+        assert pieces > 2
+        assert found.fake.calls["UploadPartCopy"] == PARTS
+        assert found.fake.calls["CreateMultipartUpload"] == found.fake.calls["CompleteMultipartUpload"] == 1
+        assert (found.target.aborted, result.counters["copied"]) == (0, found.wanted + 1)
+        kept = found.target.objects[masker(name)]
+        assert (kept.body, kept.metadata, kept.tags) == (LARGE, {"a": "b"}, {"c": "d e"})
+        assert kept.etag.endswith(f'-{PARTS}"')
+
+
+def test_a_large_object_that_changes_between_two_pieces_is_begun_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("downstage.syncing.pausing._LOOK_SECONDS", 0.001)
+    with world(0) as found:
+        found.source.add("large", LARGE)
+        state = SyncState()
+
+        def piece(length: float) -> bool:
+            return found.sync(
+                state=state, stop_at=found.fake.now + length, clock=lambda: found.fake.now, settings=IN_PARTS
+            ).complete
+
+        assert not piece(0.02)
+        assert found.target.uploads
+        found.source.add("large", LARGE[::-1])
+        assert piece(10.0)
+        assert found.target.objects["large"].body == LARGE[::-1]
+        assert found.target.aborted == 1

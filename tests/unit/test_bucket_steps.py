@@ -3,20 +3,21 @@ operation told and nobody's address in what is told."""
 
 from __future__ import annotations
 
-import tempfile
-import threading
-from pathlib import Path
+import base64
+from dataclasses import replace
 
 import pytest
 
-from downstage.app.object_lines import Teller, listening
 from downstage.app.syncing import show
-from downstage.domain.events import Event, Note, ObjectSynced
+from downstage.domain.bucket_outcome import BucketOutcome
+from downstage.domain.events import Note, ObjectSynced
 from downstage.domain.outcome import Result
 from downstage.domain.plan import EnginePlan
-from downstage.errors import RunConflict, TimeBoxReached, VerificationFailed
+from downstage.errors import GuardRefused, RunConflict, TimeBoxReached, VerificationFailed
 from downstage.ports import BucketFacts, ObjectFacts
+from downstage.report.wording import statements
 from downstage.testing.world import COPIES, DOCUMENTS, World, bucket_pair, plan_of
+from downstage.workflow.prepare import problems_of
 
 ALONE = {"tables": (), "search": None, "streams": None, "flags": (), "wipe": None, "deploy": None}
 STEPS = ("sync", "verify-buckets")
@@ -73,6 +74,43 @@ def test_a_dry_run_tells_of_renamed_objects_too_and_deletes_none_of_them() -> No
     assert [action for action, _ in told(world)] == ["(dry run) delete"]
 
 
+def test_a_dry_run_knows_the_names_of_renamed_objects_in_any_encoding() -> None:
+    hidden = f"mail/{base64.b64encode(b'ada@court.example.org').decode()}/1.eml"
+    world = world_of(on_personal_key="mask")
+    world.store.put(DOCUMENTS, hidden, b"x")
+    world.store.put(DOCUMENTS, ADA, b"x")
+    for number, run_id in enumerate(("run-1", "run-2", "run-3")):
+        world.events.events.clear()
+        if number == 2:
+            world.store.put(DOCUMENTS, hidden, b"another")
+            world.store.put(COPIES, "left over", b"x")
+        show(world.parts(world.begin(f"dry-{number}", "sync")))
+        shown = sorted(told(world))
+        world.events.events.clear()
+        sync(world, run_id)
+        done = sorted((f"(dry run) {action}", key) for action, key in told(world))
+        assert shown == done
+        assert [len(done)] == [[6, 0, 2][number]]
+    assert all("ada" not in key for key in world.store.buckets[COPIES])
+
+
+@pytest.mark.parametrize("prefix", ["mail/ada@court.example.org/", f"x/{base64.b64encode(b'a@b.example').decode()}/"])
+def test_a_prefix_that_holds_an_address_is_found_before_anything_is_written(prefix: str) -> None:
+    world = world_of(source_prefix="case/", target_prefix=prefix, on_personal_key="mask")
+    (problem,) = problems_of(world.parts(world.begin("check")))
+    assert "set a 'to_prefix' without an address" in str(problem)
+    assert problem.exit_code == 3
+    for alone in (True, False):
+        with pytest.raises(GuardRefused, match="'to_prefix'") as caught:
+            sync(world, f"sync-{alone}") if alone else show(world.parts(world.begin("dry", "sync")))
+        assert "ada" not in str(caught.value)
+    assert world.writes == []
+    world = world_of(source_prefix="mail/ada@court.example.org/", target_prefix="mail/")
+    world.store.put(DOCUMENTS, "mail/ada@court.example.org/1.eml", b"x")
+    sync(world)
+    assert "mail/1.eml" in world.store.buckets[COPIES]
+
+
 def test_stopped_in_time_the_run_is_gone_on_with() -> None:
     world = world_of()
     world.stop_at = world.clock.now() - 1
@@ -125,11 +163,142 @@ def test_objects_that_changed_in_the_source_since_are_named_redacted_and_contrad
 
 def test_an_object_that_differs_for_no_such_reason_fails_the_proof() -> None:
     world = world_of()
+    world.plan = plan_of(**ALONE, buckets=(replace(bucket_pair(), delete=False),))
     world.refresh(world.begin("run-1", "sync"), chosen=STEPS[:1])
     del world.store.buckets[COPIES]["case/1.pdf"]
     with pytest.raises(VerificationFailed, match="objects still differ"):
         world.resume(chosen=STEPS)
     assert (world.outcome().buckets[0].differing, world.outcome().exit_code) == (1, 4)
+
+
+# -- what others write to the target
+
+
+def synced_world(**options: object) -> World:
+    """After its sync, before its proof; a minute later."""
+    world = world_of(**options)
+    world.refresh(world.begin("run-1", "sync"), chosen=STEPS[:1])
+    assert all(entry.modified < world.clock.now() for entry in world.store.buckets[DOCUMENTS].values())
+    return world
+
+
+def put(world: World, bucket: str, key: str, content: bytes) -> None:
+    """Puts an object now, that is after the sync began: the store's own clock is years behind."""
+    world.store.put(bucket, key, content)
+    found = world.store.buckets[bucket][key]
+    world.store.buckets[bucket][key] = found._replace(modified=world.clock.now() + 5)
+
+
+def contradicted(world: World, match: str) -> BucketOutcome:
+    with pytest.raises(VerificationFailed, match=match):
+        world.resume(chosen=STEPS)
+    assert world.outcome().exit_code == 4
+    (bucket,) = world.outcome().buckets
+    assert bucket.contradicted
+    assert bucket.foreign
+    assert any("Something else than the sync has written" in text for text in statements(world.outcome()))
+    return bucket
+
+
+@pytest.mark.parametrize("when", ["during the sync", "after it"])
+def test_an_object_that_somebody_put_into_the_target_is_an_extra_and_not_a_change_of_the_source(when: str) -> None:
+    if when == "during the sync":
+        world = world_of()
+        take = world.store.take
+
+        def meddled(source: object, target: object, item: ObjectFacts, to: str) -> ObjectFacts | None:
+            put(world, COPIES, "a/first.pdf", b"foreign")  # below the key that is copied: it was passed already
+            return take(source, target, item, to)  # type: ignore[arg-type]
+
+        world.store.take = meddled  # type: ignore[method-assign]
+        world.refresh(world.begin("run-1", "sync"), chosen=STEPS[:1])
+    else:
+        world = synced_world()
+        put(world, COPIES, "a/first.pdf", b"foreign")
+    bucket = contradicted(world, "something else than the sync has written to it: 1 object that the source does not")
+    assert (bucket.extra, bucket.differing, bucket.changed, bucket.names) == (1, 1, 0, ("a/first.pdf",))
+
+
+def test_an_object_that_somebody_replaced_in_the_target_is_no_change_of_the_source() -> None:
+    world = synced_world()
+    put(world, COPIES, "case/1.pdf", b"foreign")
+    bucket = contradicted(world, "something else than the sync has written to it: objects were put, replaced")
+    assert (bucket.extra, bucket.differing, bucket.changed, bucket.names) == (0, 1, 0, ("case/1.pdf",))
+
+
+@pytest.mark.parametrize("compare", ["aws", "size"])
+def test_what_the_listings_call_equal_and_the_sync_did_not_write_fails_the_proof(compare: str) -> None:
+    world = synced_world(compare=compare)
+    put(world, COPIES, "case/1.pdf", b"X")  # as large, and newer than the source's
+    world.store.contents[COPIES, "case/1.pdf"] = b"1"  # nor does the sample show it
+    bucket = contradicted(world, "something else than the sync has written to it")
+    assert (bucket.extra, bucket.differing, bucket.altered) == (0, 1, 0)
+
+
+def test_a_replaced_object_whose_source_changed_as_well_does_not_pass_for_a_change_of_the_source() -> None:
+    world = synced_world()
+    put(world, DOCUMENTS, "case/1.pdf", b"new")
+    put(world, COPIES, "case/1.pdf", b"foreign")
+    assert contradicted(world, "something else").changed == 1
+
+
+@pytest.mark.parametrize("copied", ["case/0.pdf", "case/1.pdf"])
+def test_what_the_source_deleted_since_is_named_and_contradicts_nothing(copied: str) -> None:
+    world = synced_world()
+    sync(world, "run-0")  # so that some objects are unchanged in the next run, and old
+    put(world, DOCUMENTS, "case/1.pdf", b"another")
+    world.refresh(world.begin("run-2", "sync"), chosen=STEPS[:1])
+    del world.store.buckets[DOCUMENTS][copied]
+    world.resume("run-2", chosen=STEPS)
+    (bucket,) = world.outcome("run-2").buckets
+    assert (bucket.changed, bucket.extra, bucket.differing, bucket.names, bucket.proven) == (1, 0, 0, (copied,), True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "remedy"), [("sync", "run 'downstage sync test' again"), ("refresh", "then run 'downstage resume run-1'")]
+)
+def test_a_proof_that_failed_says_what_to_do_and_holds_when_that_is_done(kind: str, remedy: str) -> None:
+    world = world_of()
+    world.refresh(world.begin("run-1", kind), chosen=STEPS[:1])
+    put(world, COPIES, "a/first.pdf", b"foreign")
+    contradicted(world, remedy)
+    if kind == "sync":
+        sync(world, "run-2")
+        assert world.outcome("run-2").exit_code == 0
+    else:
+        del world.store.buckets[COPIES]["a/first.pdf"]
+        world.resume(chosen=STEPS)
+    assert world.outcome("run-2" if kind == "sync" else "run-1").buckets[0].proven
+
+
+def test_without_delete_others_may_put_objects_beside_the_copies() -> None:
+    world = world_of()
+    world.plan = plan_of(**ALONE, buckets=(replace(bucket_pair(), delete=False),))
+    world.refresh(world.begin("run-1", "sync"), chosen=STEPS[:1])
+    put(world, COPIES, "a/first.pdf", b"the environment's own")
+    world.resume(chosen=STEPS)
+    assert world.outcome().buckets[0].proven
+
+
+def test_every_way_to_an_object_is_in_what_the_sync_left() -> None:
+    """Copied, found equal, skipped, deleted, renamed, encrypted with another ETag, parked: the digest agrees."""
+    world = world_of(on_personal_key="mask")
+    world.store.kms.add(COPIES)
+    world.store.put(DOCUMENTS, "cold", b"x", "GLACIER")
+    world.store.put(COPIES, "cold", b"an older one")
+    world.store.put(DOCUMENTS, ADA, b"x")
+    refused = ["case/2.pdf"]
+    take = world.store.take
+
+    def once(source: object, target: object, item: ObjectFacts, to: str) -> ObjectFacts | None:
+        return None if item.key in refused and not refused.clear() else take(source, target, item, to)  # type: ignore[arg-type, func-returns-value]
+
+    world.store.take = once  # type: ignore[method-assign]
+    sync(world)
+    sync(world, "run-2")
+    for run_id in ("run-1", "run-2"):
+        (bucket,) = world.outcome(run_id).buckets
+        assert (bucket.differing, bucket.foreign, bucket.extra) == (0, False, 0)
 
 
 def test_other_contents_behind_equal_listings_fail_the_proof() -> None:
@@ -150,6 +319,34 @@ def test_objects_that_kms_encrypts_are_not_copied_for_ever() -> None:
     bucket = world.outcome("run-2").buckets[0]
     assert (bucket.copied, bucket.compared_by, bucket.proven) == (0, "aws", True)
     assert any("not by ETag: objects are encrypted with a key of KMS" in note for note in notes(world))
+
+
+def test_objects_that_kms_encrypts_far_down_the_listing_are_not_copied_for_ever() -> None:
+    world = world_of()
+    world.page_size = 3
+    for number in range(50):
+        world.store.put(DOCUMENTS, f"a/{number:05d}", b"%d" % number)
+    sync(world)
+    world.store.kms.add(COPIES)
+    world.store.put(DOCUMENTS, "zzz", b"new")
+    sync(world, "run-2")
+    assert world.outcome("run-2").buckets[0].copied == 1
+    sync(world, "run-3")
+    bucket = world.outcome("run-3").buckets[0]
+    assert (bucket.copied, bucket.compared_by, bucket.proven) == (0, "aws", True)
+
+
+@pytest.mark.parametrize(("aborts", "size", "told"), [(False, 6, 1), (False, 4, 0), (True, 6, 0), (None, 6, 0)])
+def test_large_copies_tell_of_a_rule_for_what_uploads_leave_behind(
+    monkeypatch: pytest.MonkeyPatch, aborts: bool | None, size: int, told: int
+) -> None:
+    monkeypatch.setattr("downstage.workflow.buckets._LARGE", 5)
+    world = world_of()
+    world.store.buckets[DOCUMENTS].clear()
+    world.store.put(DOCUMENTS, "large", b"x" * size)
+    world.store.settings = BucketFacts(versioned=False, expires_versions=None, aborts_uploads=aborts)
+    sync(world, yes=True)
+    assert sum("AbortIncompleteMultipartUpload" in note for note in notes(world)) == told
 
 
 def test_a_target_that_keeps_versions_is_told_of_its_markers() -> None:
@@ -173,29 +370,3 @@ def test_an_object_that_cannot_be_settled_is_named_and_is_no_difference(monkeypa
     assert (bucket.failed, bucket.differing, bucket.names) == (1, 0, ("case/2.pdf",))
     assert bucket.failed_reasons == (("it kept changing", 1),)
     assert world.outcome().exit_code == 6
-
-
-def test_lines_of_other_processes_are_told_each_once() -> None:
-    found: list[Event] = []
-    with listening(found.append) as place:
-
-        def tell(first: int) -> None:
-            teller = Teller(place)
-            for number in range(first, first + 5000):
-                teller.emit(ObjectSynced("b", "copy", f"k\n{number}", ""))
-            teller.close()
-
-        threads = [threading.Thread(target=tell, args=(first,)) for first in (0, 5000)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert {event.key for event in found if isinstance(event, ObjectSynced)} == {f"k\n{n}" for n in range(10_000)}
-    assert len(found) == 10_000
-
-
-def test_a_worker_that_nobody_listens_to_goes_on() -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        teller = Teller(str(Path(folder) / "nobody"))
-        teller.emit(ObjectSynced("b", "copy", "k"))
-        teller.close()

@@ -19,10 +19,11 @@ from downstage.masking.compile import compile_pseudonyms
 from downstage.masking.nested import NestedMasker
 from downstage.masking.sealing import KeySealer
 from downstage.ports import Checkpoint, CopyResult, ObjectFacts, ObjectPage, ObjectTransfer
-from downstage.syncing.bucket import RangeTask, sync_range
+from downstage.syncing.bucket import sync_range
 from downstage.syncing.keys import PERSONAL, KeyFilter
 from downstage.syncing.listing import KeyRange
 from downstage.syncing.merge import ARCHIVED, Action
+from downstage.syncing.task import RangeTask
 from downstage.syncing.whole import SyncResult, SyncState, sync_whole
 from downstage.testing.buckets import MemoryBuckets, MemoryTransfer
 from downstage.testing.faults import Killed, Trip, faulty
@@ -472,6 +473,94 @@ def test_a_name_that_is_taken_already_is_refused() -> None:
         sync.whole()
 
 
+BASE64 = base64.b64encode(b"ada@court.example.org").decode()
+
+
+def masking_pair(**options: Any) -> BucketPair:
+    return replace(PAIR, options=replace(OPTIONS, on_personal_key="mask", **options))
+
+
+def test_a_name_in_any_encoding_is_known_before_the_plan_and_not_taken_for_one_to_delete() -> None:
+    sync = Sync(masking_pair())
+    sync.store.put("from", f"mail/{BASE64}/1.eml", b"x")
+    first = sync.whole()
+    held = sync.etags("to")
+    (renamed,) = (key for key in held if key.startswith("mail/"))
+    assert "@" not in renamed
+    assert "%" not in renamed
+    sync.pair = masking_pair(max_delete=MaxDelete(objects=0))
+    again = sync.whole()
+    assert (first.counters["copied"], again.planned["delete"], again.counters.get("copied", 0)) == (7, 0, 0)
+    assert sync.etags("to") == held
+
+
+def test_what_is_carried_for_masked_keys_does_not_grow_with_what_the_target_holds() -> None:
+    sync = Sync(masking_pair(), page_size=1000)
+    sync.store.put("from", ADA, b"x")
+    for number in range(3000):
+        sync.store.put("to", f"mail/u-{number:04d}@test.example.com", b"left over")
+    state = SyncState()
+    result = sync.whole(state=state)
+    assert result.counters["deleted"] == 3002
+    assert sync.arrived is False, "the key with the address has another name"
+    carried = [*state.personal.values(), *state.surveys.values(), *state.syncs.values()]
+    assert max(len(checkpoint.cursor or "") for checkpoint in carried) < 200
+
+
+@pytest.mark.parametrize("ranges", [1, 4])
+def test_more_personal_keys_than_can_be_carried_are_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, ranges: int
+) -> None:
+    monkeypatch.setattr("downstage.syncing.keys.MOST_PERSONAL", 20)
+    sync = Sync(masking_pair(), page_size=5)
+    for number in range(21):
+        sync.store.put("from", f"mail/{number:02d}/p{number}@court.example.org", b"x")
+    state = SyncState()
+    with pytest.raises(GuardRefused, match="more than 20 object keys of bucket 'from' hold e-mail addresses") as caught:
+        sync.whole(ranges=ranges, smallest=5, state=state)
+    assert "\n" not in str(caught.value)
+    assert "court" not in str(caught.value)
+    assert sync.store.writes == []
+    assert len(state.ranges) >= min(ranges, 2)
+    del sync.store.buckets["from"]["mail/20/p20@court.example.org"]
+    assert sync.whole(ranges=ranges, smallest=5).counters["masked_keys"] == 20
+
+
+def test_a_search_for_personal_keys_that_is_stopped_in_time_is_gone_on_with() -> None:
+    sync = Sync(masking_pair(), page_size=1)
+    sync.store.put("from", ADA, b"x")
+    sync.store.put("from", f"zz/{BASE64}", b"x")
+    state, pieces, calls = SyncState(), 0, sync.transfer.calls
+    while not sync.whole(state=state, stop_at=calls["page"] + 8.0, clock=lambda: float(calls["page"])).complete:
+        state, pieces = pickle.loads(pickle.dumps(state)), pieces + 1
+        assert pieces < 100
+    assert pieces >= 3
+    assert len(sync.etags("to")) == 9
+    assert sync.transfer.calls["copy"] == 8
+
+
+@pytest.mark.parametrize("wanted", ["fail", "mask"])
+def test_an_address_that_begins_in_the_prefix_and_ends_in_the_key_is_an_address(wanted: Any) -> None:
+    sync = Sync(masking_pair(source_prefix="in/", target_prefix="mail/ada@"))
+    sync.pair = replace(sync.pair, options=replace(sync.pair.options, on_personal_key=wanted))
+    sync.store.put("from", "in/court.example.org/1.eml", b"x")
+    with pytest.raises(GuardRefused, match=r"hold e-mail addresses|begun in 'to_prefix'"):
+        sync.whole()
+    assert sync.store.writes == []
+
+
+def test_an_object_that_would_have_no_key_in_the_target_is_refused_before_anything_is_written() -> None:
+    options = replace(OPTIONS, source_prefix="in/", target_prefix="")
+    sync = Sync(replace(PAIR, delete=False, options=options))
+    sync.store.put("from", "in/", b"")
+    sync.store.put("from", "in/a", b"x")
+    with pytest.raises(GuardRefused, match="its key would be empty"):
+        sync.whole()
+    assert sync.store.writes == []
+    del sync.store.buckets["from"]["in/"]
+    assert sync.whole().counters["copied"] == 1
+
+
 @pytest.mark.parametrize("ranges", [1, 2, 5])
 def test_ranges_together_are_one_sync(ranges: int) -> None:
     sync = Sync()
@@ -596,3 +685,67 @@ def test_what_was_deleted_above_the_cursor_is_counted_once() -> None:
     held = False
     assert sync().counters["deleted"] == 1000
     assert sorted(store.buckets["to"]) == ["a/slow"]
+
+
+@pytest.mark.parametrize(("ending", "parked"), [("the time is up", False), ("a kill", False), ("a kill", True)])
+def test_a_delete_of_which_no_answer_was_heard_is_counted_by_the_next_call(
+    monkeypatch: pytest.MonkeyPatch, ending: str, parked: bool
+) -> None:
+    """S3 carries out what was sent, and the answer comes too late: the object is gone, and was deleted by us."""
+    monkeypatch.setattr("downstage.syncing.bucket._DRAIN_SECONDS", 0.0)
+    store = MemoryBuckets([])
+    for number in range(5):
+        store.put("from", f"a/{number}", b"same")
+        store.put("to", f"a/{number}", b"same")
+    for name in ("a/05", "b", "z/1", "z/2"):
+        store.put("to", name, b"x")
+    saved: list[Checkpoint] = []
+    told: list[str] = []
+    now = 0.0
+    deaf, refusals = True, int(parked)
+
+    class Deaf(MemoryTransfer):
+        async def delete(self, target: TargetBucket, keys: Sequence[str]) -> Mapping[str, str]:
+            nonlocal now, refusals
+            if refusals:
+                refusals -= 1
+                return dict.fromkeys(keys, "AccessDenied")
+            await super().delete(target, keys)
+            if deaf:
+                now = 100.0
+                if ending == "a kill":
+                    raise Killed
+                await asyncio.Event().wait()
+            return {}
+
+    def sync(stop_at: float | None) -> Checkpoint:
+        async def bounded() -> Checkpoint:
+            async with asyncio.timeout(60):
+                return await sync_range(
+                    RangeTask("c", PAIR, KeyRange(), "etag", 4),
+                    saved[-1] if saved else Checkpoint(0, 1),
+                    transfer=Deaf(store, 3),
+                    sealer=SEALER,
+                    save=saved.append,
+                    chosen=KeyFilter(OPTIONS),
+                    told=lambda action, key, _: told.append(f"{action} {key}"),
+                    sleep=at_once,
+                    stop_at=stop_at,
+                    clock=lambda: now,
+                )
+
+        return asyncio.run(bounded())
+
+    if ending == "a kill":
+        with pytest.raises(Killed):
+            sync(None)
+    else:
+        assert not sync(50.0).done
+    assert saved[-1].counters["deleted"] == 0
+    deaf = False
+    done = sync(None)
+    assert done.done
+    assert (done.counters["deleted"], done.counters["unchanged"], done.counters["failed"]) == (4, 5, 0)
+    assert sorted(told) == [f"delete {key}" for key in ("a/05", "b", "z/1", "z/2")]
+    assert sorted(store.buckets["to"]) == sorted(store.buckets["from"])
+    assert len(saved[-1].cursor or "") == 0

@@ -162,7 +162,7 @@ def test_patterns_choose_and_exclude_has_the_last_word() -> None:
 
 def test_two_keys_that_would_get_one_name_are_refused() -> None:
     with pytest.raises(GuardRefused, match="the same name"):
-        masked_keys(["a@x", "b@x"], lambda key: "same")
+        masked_keys(["a@x", "b@x"], lambda key: "same", BucketPair(SOURCE, TARGET))
 
 
 # -- the flow

@@ -1,7 +1,9 @@
 """The lines of a sync on their way from worker processes to the one that shows them.
 
 A socket of this machine in a folder that only this user can open; each line is one event as JSON, redacted before it
-leaves the worker. Lines are told, never counted on: a worker that cannot reach the socket goes on without.
+leaves the worker. Lines are told, never counted on: a worker that cannot reach the socket, or whose reader does not
+read (the one who shows them is held up), goes on without after a few seconds. A worker ends its lines with a sign;
+where it is missing, it is said that lines are lost.
 """
 
 from __future__ import annotations
@@ -10,17 +12,24 @@ import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import orjson
 
-from downstage.domain.events import Event, ObjectSynced
+from downstage.domain.events import Event, Note, ObjectSynced
 
 _BATCH = 64 * 1024
 _HELD = 4096
 _IDLE = 0.1
 _PATIENCE = 5.0
+"""Seconds that a worker waits for its reader, once: then it tells nothing more."""
+
+_END = b"end"
+_LOST = (
+    "some lines of this sync are lost: the process that shows them was held up, or a worker ended early; what was "
+    "done, and what the report counts, does not depend on them"
+)
 
 
 @contextmanager
@@ -65,6 +74,7 @@ class Teller:
     def __init__(self, path: str) -> None:
         self._held: list[bytes] = []
         self._socket: socket.socket | None = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(_PATIENCE)
         try:
             self._socket.connect(path)
         except OSError:
@@ -87,7 +97,8 @@ class Teller:
                 self._drop()
 
     def close(self) -> None:
-        """Sends what is held and ends the connection."""
+        """Sends what is held, and that this was all."""
+        self._held.append(_END + b"\n")
         self.flush()
         self._drop()
 
@@ -99,14 +110,11 @@ class Teller:
 
 def _read(connection: socket.socket, emit: Callable[[Event], None]) -> None:
     left = b""
-    with connection:
-        while True:
-            try:
-                received = connection.recv(_BATCH)
-            except OSError:
-                return
-            if not received:
-                return
+    with connection, suppress(OSError):
+        while received := connection.recv(_BATCH):
             *lines, left = (left + received).split(b"\n")
             for line in lines:
+                if line == _END:
+                    return
                 emit(ObjectSynced(*orjson.loads(line)))
+    emit(Note(_LOST))

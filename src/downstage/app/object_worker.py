@@ -66,8 +66,7 @@ def run_lane(order: ObjectOrder, lane: Lane) -> None:
     plan = order.order
     source, target = session(plan.source), session(plan.target)
     guard(plan, source, target)
-    if plan.lease is not None:
-        watch_lease(plan.lease, plan.target.name, plan.run_id)
+    watch_lease(plan)
     pseudonyms, sealer = masking(plan.source, plan.masking)
     journal = open_journal(plan.journal)
     run = journal.run(plan.run_id)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from downstage.app.carrying import Finished
@@ -21,8 +20,7 @@ from downstage.ports import EventSink, RunRecord
 from downstage.syncing.keys import shown
 from downstage.syncing.lookup import Lookup
 from downstage.syncing.merge import Action, Operation, comparing
-from downstage.syncing.survey import may_be_renamed
-from downstage.workflow.bucket_plans import BucketPlan, plans_of, survey, surveyed
+from downstage.workflow.bucket_plans import BucketPlan, plans_of, renamed_of, survey
 from downstage.workflow.inventories import discard
 from downstage.workflow.parts import Parts, Step
 
@@ -67,27 +65,15 @@ def dry_run(project: Project, environment: str, events: EventSink, *, yes: bool 
 def show(parts: Parts) -> None:
     """The plan pass, with a line for each operation."""
     plans = plans_of(parts, Step(parts, KIND, parts.clock.monotonic()))
-    doubtful: list[tuple[str, Operation]] = []
-
-    def planned(pair: BucketPair, operation: Operation) -> None:
-        masks = pair.options.on_personal_key == "mask"
-        if masks and operation.action is Action.DELETE and may_be_renamed(operation.key):
-            doubtful.append((pair.target.name, operation))
-        else:
-            _tell(parts, pair, operation)
-
-    survey(parts, plans, KIND, planned=planned)
+    survey(parts, plans, KIND, planned=lambda pair, operation: _tell(parts, pair, operation))
     for plan in plans:
-        renamed = surveyed(parts, plan)[1]
-        for name, operation in doubtful:
-            if name == plan.pair.target.name and operation.key not in renamed:
-                _tell(parts, plan.pair, operation)
-        for found in asyncio.run(_renamed(parts, plan, renamed)):
+        for found in asyncio.run(_renamed(parts, plan)):
             _tell(parts, plan.pair, found)
 
 
-async def _renamed(parts: Parts, plan: BucketPlan, renamed: Mapping[str, str]) -> list[Operation]:
-    """What the objects need whose keys hold an address."""
+async def _renamed(parts: Parts, plan: BucketPlan) -> list[Operation]:
+    """What the objects need whose keys hold an address and are masked."""
+    renamed = renamed_of(parts, plan)
     transfer = parts.objects.transfer(plan.pair)
     lookup = Lookup(plan.pair, transfer, comparing(plan.compare))
     try:

@@ -99,6 +99,8 @@ class S3Objects:
 
     async def copy(self, source: SourceBucket, target: TargetBucket, item: ObjectFacts, to: str) -> CopyResult:
         """One object, copied by S3 itself. Raises AwsError, Unreachable, CredentialsError."""
+        if to == "":  # a PUT to no key is one to the bucket
+            return CopyResult(refusal="refused", code=wire.NO_KEY)
         if item.size > self._largest_copy:
             return await asyncio.to_thread(self._large.copy, source, target, item, to)
         requests = self._copies.get((source, target))
@@ -130,14 +132,26 @@ class S3Objects:
             await asyncio.sleep(wait)
         return CopyResult(refusal="busy", code=code)
 
+    async def go_on(
+        self, source: SourceBucket, target: TargetBucket, item: ObjectFacts, to: str, upload: str
+    ) -> CopyResult:
+        """A large copy that was left unfinished. Raises AwsError, Unreachable, CredentialsError."""
+        return await asyncio.to_thread(self._large.copy, source, target, item, to, upload)
+
+    def pause(self) -> None:
+        """Has large copies leave off: their parts under way end, and no other begins."""
+        self._large.pause()
+
     async def delete(self, target: TargetBucket, keys: Sequence[str]) -> Mapping[str, str]:
         """Deletes up to 1,000 objects; gives those that stayed. Raises AwsError, Unreachable, CredentialsError."""
         if not 0 < len(keys) <= wire.MOST_DELETED:
             raise ValueError(f"a delete names 1 to {wire.MOST_DELETED} keys")
-        named = [key for key in keys if wire.deletable(key)]
+        named = [key for key in keys if key != "" and wire.deletable(key)]
         failed = dict(await self._delete_together(target, named)) if named else {}
         for key in keys:
-            if not wire.deletable(key):
+            if key == "":  # a DELETE of no key is one of the bucket
+                failed[key] = wire.NO_KEY
+            elif not wire.deletable(key):
                 failed |= await self._delete_alone(target, key)
         return failed
 
@@ -244,5 +258,7 @@ class S3Objects:
         if fault is Fault.SKEWED:
             return AwsError(f"{where}: this machine's clock is wrong ({code}); set it", code)
         if fault is Fault.ELSEWHERE:
-            return AwsError(f"{where}: it lies in another region ({code}); correct the environment's region", code)
+            told = wire.region_told(answer.headers, answer.body)
+            lies = f"it lies in {told}" if told else "it lies in another region"
+            return AwsError(f"{where}: {lies} ({code}); correct the environment's region", code)
         return AwsError(f"{where}: AWS answered {code}", code)

@@ -25,6 +25,7 @@ _FREE_TEXT = (
 """Answers of HeadObject that are what somebody wrote when putting the object: a file's name, above all."""
 
 _CHANGED = ("PreconditionFailed", "412", "InvalidRange", "416")
+_ARCHIVED = ("InvalidObjectState", "ObjectNotInActiveTierError")
 Bucket = SourceBucket | TargetBucket
 
 
@@ -77,16 +78,19 @@ class Buckets:
         where = {"Bucket": target.name, "ExpectedBucketOwner": target.account}
         versioning = self._asked(target, "get_bucket_versioning", where)
         versioned = None if versioning is None else versioning.get("Status") in ("Enabled", "Suspended")
-        if not versioned:
-            return BucketFacts(versioned, None)
         lifecycle = self._asked(target, "get_bucket_lifecycle_configuration", where, absent=("Rules", []))
         if lifecycle is None:
             return BucketFacts(versioned, None)
         rules = [rule for rule in lifecycle.get("Rules", []) if rule.get("Status") == "Enabled"]
-        return BucketFacts(versioned, any("NoncurrentVersionExpiration" in rule for rule in rules))
+        return BucketFacts(
+            versioned,
+            any("NoncurrentVersionExpiration" in rule for rule in rules) if versioned else None,
+            any("AbortIncompleteMultipartUpload" in rule for rule in rules),
+        )
 
     def content(self, bucket: Bucket, item: ObjectFacts, limit: int) -> bytes | None:
-        """SHA-256 of what the object begins with; None if it is not the one that was listed any more."""
+        """SHA-256 of what the object begins with; None if it is not the one that was listed any more, or lies in an
+        archive."""
         where = {"Bucket": bucket.name, "Key": item.key, "ExpectedBucketOwner": bucket.account, "IfMatch": item.etag}
         part = {"Range": f"bytes=0-{limit - 1}"} if item.size > limit else {}
         digest = hashlib.sha256()
@@ -98,7 +102,7 @@ class Buckets:
         except NotFound:
             return None
         except AwsError as error:
-            if error.code in _CHANGED:
+            if error.code in _CHANGED or error.code in _ARCHIVED:
                 return None
             raise
         return digest.digest()

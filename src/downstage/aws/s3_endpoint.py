@@ -94,7 +94,7 @@ class BucketEndpoint:
 
     def _go_to(self, answer: Answer) -> bool:
         """Goes to the region that S3 names; False if it names none, or there is but one endpoint."""
-        told = answer.headers.get("x-amz-bucket-region", "")
+        told = wire.region_told(answer.headers, answer.body)
         if not told or self._session.environment.endpoint is not None:
             return False
         if told != self._region:

@@ -30,6 +30,8 @@ class BucketOutcome:
     changed: int = 0
     contents: int = 0
     altered: int = 0
+    extra: int = 0
+    foreign: bool = False
     compared_by: str = ""
     names: tuple[str, ...] = ()
 

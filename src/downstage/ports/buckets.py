@@ -28,15 +28,16 @@ class ObjectPage(NamedTuple):
     more: bool
 
 
-Refusal = Literal["", "changed", "gone", "refused", "busy"]
+Refusal = Literal["", "changed", "gone", "refused", "busy", "unfinished"]
 
 
 class CopyResult(NamedTuple):
     """How the copy of one object ended. No `refusal`: it is there, as `etag`.
 
     `changed`: the source object is another than the one that was listed; `gone`: it is no more; `refused`: S3 will not
-    copy it; `busy`: it did not get through after many tries. `code` is S3's word for it. `encrypted`: with a key of
-    KMS, so that ETags do not tell the content.
+    copy it; `busy`: it did not get through after many tries. `code` is S3's word for it. `unfinished`: a large copy
+    left off because of `pause`; `code` is then what `go_on` wants, or nothing if it had not begun. `encrypted`: with a
+    key of KMS, so that ETags do not tell the content.
     """
 
     etag: str = ""
@@ -50,8 +51,10 @@ class ObjectTransfer(Protocol):
 
     Every call names the account that must own the bucket. `page` lists in UTF-8 byte order of keys, those that begin
     with `prefix`, after `start_after`. `copy` puts the object `item` of the source at the key `to`, if it still is the
-    one that was listed. `delete` takes up to 1,000 keys and gives those that S3 has not deleted, with its word for why.
-    All raise AwsError, Unreachable or CredentialsError for what is not one object's own.
+    one that was listed. From `pause` on a large copy goes on no longer than its parts under way take: it is unfinished,
+    and `go_on` (of another transfer, in whatever process) copies what is missing. `delete` takes up to 1,000 keys and
+    gives those that S3 has not deleted, with its word for why. All raise AwsError, Unreachable or CredentialsError for
+    what is not one object's own.
     """
 
     async def page(
@@ -63,7 +66,11 @@ class ObjectTransfer(Protocol):
         limit: int = 1000,
     ) -> ObjectPage: ...
     async def copy(self, source: SourceBucket, target: TargetBucket, item: ObjectFacts, to: str) -> CopyResult: ...
+    async def go_on(
+        self, source: SourceBucket, target: TargetBucket, item: ObjectFacts, to: str, upload: str
+    ) -> CopyResult: ...
     async def delete(self, target: TargetBucket, keys: Sequence[str]) -> Mapping[str, str]: ...
+    def pause(self) -> None: ...
     def close(self) -> None: ...
 
 
@@ -78,18 +85,19 @@ class ObjectDetails:
 @dataclass(frozen=True, slots=True)
 class BucketFacts:
     """What the target bucket is set to; None where we may not know. `expires_versions`: a lifecycle rule removes old
-    versions and markers."""
+    versions and markers; `aborts_uploads`: one removes the parts of multipart uploads that were never ended."""
 
     versioned: bool | None
     expires_versions: bool | None
+    aborts_uploads: bool | None = None
 
 
 class ObjectStore(Protocol):
     """Buckets, seen with the target's credentials, one call at a time: for whatever is off the hot path.
 
     `list` is in UTF-8 byte order of keys, after `start_after`. `details` is None if there is no such object (any more).
-    `content` is a digest of the object's first `limit` bytes, None if it is not (or no more) the one that was listed;
-    `encrypted` says whether a key of KMS encrypts it. `text` reads one whole object.
+    `content` is a digest of the object's first `limit` bytes, None if it is not (or no more) the one that was listed,
+    or lies in an archive; `encrypted` says whether a key of KMS encrypts it.
     """
 
     def list(

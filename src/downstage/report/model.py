@@ -51,6 +51,8 @@ def as_document(outcome: RefreshOutcome) -> dict[str, Any]:
         "masking": None if outcome.masking is None else _masking(outcome.masking),
         "consumers": outcome.consumers,
         "standing": outcome.standing,
+        "unsent": list(outcome.unsent),
+        "stop": None if outcome.stop is None else asdict(outcome.stop),
         "exports": [asdict(export) for export in outcome.exports],
         "parity": None if outcome.parity is None else _parity(outcome.parity),
         "statements": statements(outcome),

@@ -85,6 +85,7 @@ def proven(outcome: RefreshOutcome) -> list[str]:
 def limits(outcome: RefreshOutcome) -> list[str]:
     """What was left out, what was not looked at, and what stays true of pseudonymised data."""
     sentences: list[str] = [outcome.standing] if outcome.standing else []
+    sentences += [f"Nobody was told: {line}." for line in outcome.unsent]
     alive = [table for table in outcome.tables if table.read_from]
     starts = [table.read_from for table in alive]
     ends = [table.read_to for table in alive if table.read_to]
@@ -199,6 +200,9 @@ def _bucket_notes(bucket: BucketOutcome) -> list[str]:
             f"{counted(bucket.changed, 'object')} of {bucket.source} changed after the sync had begun: the target has "
             "them as they were, or not yet."
         )
+    if bucket.foreign:
+        what = f": {counted(bucket.extra, 'object')} there are not the source's" if bucket.extra else ""
+        notes.append(f"Something else than the sync has written to {bucket.target} since{what}.")
     if bucket.compared_by in ("aws", "size"):
         how = "size and time" if bucket.compared_by == "aws" else "size alone"
         notes.append(f"Bucket {bucket.target}: objects were compared by {how}, not by their ETags.")

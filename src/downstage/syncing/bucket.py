@@ -11,46 +11,30 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any
 
-from downstage.domain.plan import BucketPair, Compare
-from downstage.errors import AwsError
 from downstage.ports import Checkpoint, CopyResult, ObjectFacts, ObjectTransfer, Sealer
 from downstage.syncing.allowance import Allowance
+from downstage.syncing.deletes import Deletes
 from downstage.syncing.keys import KeyFilter
-from downstage.syncing.listing import KeyRange, SourcePages, stretches
-from downstage.syncing.merge import ARCHIVED, Action, Operation, comparing
+from downstage.syncing.left import LEFT, MODULUS, mark, unmarked
+from downstage.syncing.listing import stretches
+from downstage.syncing.lookup import Lookup
+from downstage.syncing.merge import ARCHIVED, Action, Operation, Stretch, comparing
 from downstage.syncing.parked import Parked
+from downstage.syncing.pausing import pausing
+from downstage.syncing.refusals import Refusals
 from downstage.syncing.results import ARCHIVED_CODES, Results, Told, nobody
+from downstage.syncing.task import RangeTask
 from downstage.syncing.window import Place, Window, packed, unpacked
 
 COPIES_AT_ONCE = 192
 MOST_PARKED = 1000
 _WINDOW = 5000
-_DELETES = 1000
 _SAVE_SECONDS = 1.0
 _DRAIN_SECONDS = 30.0
-_IN_A_ROW = 50
-"""So many copies in a row that S3 refuses are no single objects' matter."""
-
 _COUNTERS = ("copied", "deleted", "unchanged", "skipped", "failed", "extra", "bytes_copied", "other_etags")
-
-
-@dataclass(frozen=True, slots=True)
-class RangeTask:
-    """One range. `context` is what its cursor is sealed for: run, bucket, both accounts, options, range. `deletes` is
-    how many objects may be deleted in it. `listed` stands in for the source's listing."""
-
-    context: str
-    pair: BucketPair
-    keys: KeyRange
-    compare: Compare
-    deletes: int
-    listed: SourcePages | None = None
 
 
 async def sync_range(
@@ -71,12 +55,14 @@ async def sync_range(
 
     From `stop_at` (seconds of `clock`) on nothing new begins. Counters: copied, deleted, unchanged, skipped, failed,
     extra (of the target alone, and kept), bytes_copied, other_etags (copies whose ETag is another than the source's),
-    and one `skipped: REASON` or `failed: REASON` for each reason.
+    and one `skipped: REASON` or `failed: REASON` for each reason. Its digest is of what the sync leaves in the target
+    (see `left`), without what is of the target alone, and whole unless something has failed.
     """
     if checkpoint.done:
         return checkpoint
     work = _Work(task, checkpoint, transfer, sealer, save, told, clock, sleep, stop_at, copies_at_once)
-    return await work.run(chosen)
+    async with pausing(transfer, stop_at, clock):
+        return await work.run(chosen)
 
 
 class _Work:
@@ -105,18 +91,30 @@ class _Work:
         self._sleep = sleep
         self._stop_at = stop_at
         self._checkpoint = checkpoint
-        self._counters = dict.fromkeys(_COUNTERS, 0) | dict(checkpoint.counters)
+        self._counters = dict.fromkeys(_COUNTERS, 0) | dict(checkpoint.counters) | {LEFT: checkpoint.digest}
+        self._lookup = Lookup(task.pair, transfer, comparing(task.compare))
         state = unpacked(sealer.open(checkpoint.cursor, task.context)) if checkpoint.cursor else {}
         self._window = Window(state.get("after"), state.get("parked", []), self._count)
+        self._uploads: dict[str, str] = state.get("uploads", {})
         self._saved_at = clock()
-        self._refused_in_a_row = 0
+        self._refusals = Refusals(task, MOST_PARKED)
         self._allowance = Allowance(task.pair.target.name, task.deletes, state, self._counters["deleted"])
         self._queue: asyncio.Queue[tuple[Place, Operation]] = asyncio.Queue(copies_at_once)
         self._copies_at_once = copies_at_once
         self._under_way = 0
         self._changed = asyncio.Event()
-        self._doomed: list[tuple[Place, Operation]] = []
-        self._deleting: set[asyncio.Task[None]] = set()
+        self._deletes = Deletes(
+            task.pair,
+            transfer,
+            self._lookup,
+            self._window,
+            self._allowance,
+            self._results,
+            state,
+            save=self._save_now,
+            refused=lambda code: self._refusals.check(CopyResult("", "refused", code), len(self._window.parked)),
+            ended=self._batch_ended,
+        )
         self._broken: BaseException | None = None
         self._first_left: str | None = None
 
@@ -126,10 +124,10 @@ class _Work:
             in_time = await self._merge(chosen)
             await self._drain()
             in_time = in_time and self._first_left is None
-            self._doomed = [each for each in self._doomed if not self._is_left(each[1].key)]
-            self._begin_delete()
+            self._deletes.forget(self._is_left)
+            self._deletes.begin()
             await self._drain()
-            in_time = in_time and not (self._under_way or self._deleting)
+            in_time = in_time and not (self._under_way or self._deletes.under_way)
             for copier in copiers:
                 copier.cancel()
             if in_time:
@@ -139,9 +137,10 @@ class _Work:
             self._save_now()
             raise
         finally:
-            for running in (*copiers, *self._deleting):
-                running.cancel()
-            await asyncio.gather(*copiers, *self._deleting, return_exceptions=True)
+            for copier in copiers:
+                copier.cancel()
+            await asyncio.gather(*copiers, return_exceptions=True)
+            await self._deletes.stop()
         return self._checkpoint
 
     # -- the merge
@@ -149,28 +148,39 @@ class _Work:
     async def _merge(self, chosen: KeyFilter) -> bool:
         """Issues everything; False if the time was up before."""
         task = self._task
-        keys = replace(task.keys, after=self._window.cursor if self._window.cursor is not None else task.keys.after)
-        merged = stretches(self._pair, keys, self._transfer, chosen, comparing(task.compare), listed=task.listed)
+        merged = stretches(
+            self._pair,
+            task.rest(self._window.cursor),
+            self._transfer,
+            chosen,
+            comparing(task.compare),
+            listed=task.listed,
+            mark=mark if task.marked else unmarked,
+        )
         try:
             async for stretch in merged:
+                gone = await self._deletes.carried_out_earlier(stretch.last, stretch.operations)
                 for operation in stretch.operations:
+                    self._deletes.count(gone, operation.key)
                     if self._is_late() or not await self._issue(operation):
                         return False
                 if stretch.last:
-                    self._window.passed(stretch.last, _between(stretch.unchanged, stretch.extra))
+                    self._deletes.count(gone)
+                    self._window.passed(stretch.last, _between(stretch))
                 self._save_if_due()
                 if self._is_late():
                     return False
                 self._raise_broken()
         finally:
             await merged.aclose()  # type: ignore[attr-defined]
+        self._deletes.count(await self._deletes.carried_out_earlier())
         return True
 
     async def _issue(self, operation: Operation) -> bool:
         """Whether there was time for it."""
         window = self._window
         while len(window) >= _WINDOW and self._broken is None:
-            self._begin_delete()  # what waits for a full batch must not hold up the cursor
+            self._deletes.begin()  # what waits for a full batch must not hold up the cursor
             if self._is_late():
                 return False
             if len(window.parked) < MOST_PARKED:
@@ -178,9 +188,9 @@ class _Work:
             else:
                 await self._wait()
         self._raise_broken()
-        place = window.begin(operation.key, _between(operation.unchanged, operation.extra))
+        place = window.begin(operation.key, _between(operation))
         if operation.action is Action.SKIP:
-            window.end(place, self._results.skipped(operation.key, operation.reason))
+            window.end(place, self._results.skipped(operation.key, operation.reason, operation.target))
         elif operation.action is Action.COPY:
             self._under_way += 1
             while self._queue.full() and not self._is_late() and self._broken is None:
@@ -192,10 +202,7 @@ class _Work:
                 return False
             self._queue.put_nowait((place, operation))
         else:
-            self._allowance.take(operation.key)
-            self._doomed.append((place, operation))
-            if len(self._doomed) >= _DELETES:
-                self._begin_delete()
+            self._deletes.add(place, operation)
         return True
 
     def _leave(self, key: str) -> None:
@@ -232,86 +239,46 @@ class _Work:
         assert operation.source is not None
         result = await self._copy(operation.source, operation.key)
         if not result.refusal:
-            self._refused_in_a_row = 0
+            self._refusals.none()
             self._window.end(place, self._results.copied(operation.source, operation.key, result))
+        elif result.refusal == "unfinished":
+            self._uploads[operation.key] = result.code
+            self._window.park(place)
         elif result.code in ARCHIVED_CODES:
-            self._window.end(place, self._results.skipped(operation.key, ARCHIVED))
+            self._window.end(place, self._results.skipped(operation.key, ARCHIVED, operation.target))
         else:
             self._window.park(place)
-            self._check_refusals(result)
+            self._refusals.check(result, len(self._window.parked))
         self._save_if_due()
 
     async def _copy(self, item: ObjectFacts, key: str) -> CopyResult:
         pair = self._pair
         return await self._transfer.copy(pair.source, pair.target, item, pair.options.target_prefix + key)
 
-    def _check_refusals(self, result: CopyResult) -> None:
-        """Raises where it is no single object's matter that copies are refused."""
-        if result.refusal in ("changed", "gone"):
-            self._refused_in_a_row = 0
-        else:
-            self._refused_in_a_row += 1
-        if self._refused_in_a_row >= _IN_A_ROW or len(self._window.parked) > MOST_PARKED:
-            hint = "; allow it in the role's policy, or set 'tags: skip'" if result.code == "AccessDenied" else ""
-            if self._task.listed is not None and result.refusal in ("changed", "gone"):
-                hint = "; too much has changed since the inventory was made: sync with a newer one, or without"
-            raise AwsError(
-                f"bucket {self._pair.target.name}: S3 refuses one copy after the other ({result.code}){hint}; "
-                "what was copied stands",
-                result.code,
-            )
-
-    # -- deletes
-
-    def _begin_delete(self) -> None:
-        if self._doomed:
-            doomed, self._doomed = self._doomed, []
-            self._save_now()  # what is sent counts, though we be killed before the cursor passes it
-            task = asyncio.create_task(self._guarded(partial(self._delete, doomed)))
-            self._deleting.add(task)
-            task.add_done_callback(self._delete_ended)
-
-    def _delete_ended(self, task: asyncio.Task[None]) -> None:
-        self._deleting.discard(task)
-        self._changed.set()
-
-    async def _delete(self, doomed: list[tuple[Place, Operation]]) -> None:
-        prefix = self._pair.options.target_prefix
-        failed = await self._transfer.delete(self._pair.target, [prefix + operation.key for _, operation in doomed])
-        for place, operation in doomed:
-            if prefix + operation.key not in failed:
-                self._window.end(place, self._results.deleted(operation.key))
-        for place, operation in doomed:  # after those that are done, which a refusal must not keep from being told
-            if prefix + operation.key in failed:
-                self._allowance.give_back(operation.key)
-                self._window.park(place)
-                self._check_refusals(CopyResult(refusal="refused", code=failed[prefix + operation.key]))
-        self._save_if_due()
-
     # -- what was parked
 
     async def _look_again(self, chosen: KeyFilter) -> bool:
         """Settles what is parked, one key after the other; False if the time was up before."""
-        parked = Parked(self._pair, self._transfer, self._task.compare, self._allowance, self._results, self._sleep)
+        parked = Parked(
+            self._pair, self._transfer, self._lookup, self._deletes, self._results, self._uploads, self._sleep
+        )
         for key in list(self._window.parked):
             if self._is_late():
                 return False
-            self._count(await parked.settled(key))
+            counts = await parked.settled(key)
+            if counts is None:
+                return False
+            self._count(counts)
             del self._window.parked[key]
             self._save_if_due()
         return True
 
     # -- the run of things
 
-    async def _guarded(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Keeps the first error for whoever issues operations."""
-        try:
-            await work()
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:  # noqa: BLE001 - it is raised by the one who waits
-            self._broken = self._broken or error
-            self._changed.set()
+    def _batch_ended(self, error: BaseException | None) -> None:
+        self._broken = self._broken or error
+        self._save_if_due()
+        self._changed.set()
 
     def _raise_broken(self) -> None:
         if self._broken is not None:
@@ -326,7 +293,7 @@ class _Work:
     async def _drain(self) -> None:
         """Waits until what was issued has ended; not for ever, where the time is up."""
         loop, late = asyncio.get_running_loop(), None
-        while (self._under_way or self._deleting) and self._broken is None:
+        while (self._under_way or self._deletes.under_way) and self._broken is None:
             if self._is_late():
                 late = loop.time() if late is None else late
                 if loop.time() - late >= _DRAIN_SECONDS:
@@ -346,23 +313,32 @@ class _Work:
         self._saved_at = self._clock()
         window = self._window
         self._allowance.passed(window.cursor, window.parked)
-        state = packed(after=window.cursor, parked=list(window.parked), **self._allowance.state())
+        state = packed(
+            after=window.cursor,
+            parked=list(window.parked),
+            uploads=self._uploads,
+            **self._allowance.state(),
+            **self._deletes.state(),
+        )
         checkpoint = self._checkpoint
+        counters = self._counters | {"deleted": self._counters["deleted"] + window.beyond("deleted")}
+        left = counters.pop(LEFT) % MODULUS
         self._checkpoint = Checkpoint(
             checkpoint.segment,
             checkpoint.total_segments,
             cursor=None if done else self._sealer.seal(state, self._task.context),
             done=done,
-            counters=self._counters | {"deleted": self._counters["deleted"] + window.beyond("deleted")},
+            digest=left,
+            counters=counters,
         )
         self._save(self._checkpoint)
 
 
-def _between(unchanged: int, extra: int) -> dict[str, int]:
+def _between(found: Operation | Stretch) -> dict[str, int]:
     """The counters of keys that need nothing."""
-    if not extra:
-        return {"unchanged": unchanged} if unchanged else _NOTHING
-    return {"unchanged": unchanged, "extra": extra}
+    if found.unchanged:
+        return {"unchanged": found.unchanged, "extra": found.extra, LEFT: found.left}
+    return {"extra": found.extra} if found.extra else _NOTHING
 
 
 _NOTHING: dict[str, int] = {}

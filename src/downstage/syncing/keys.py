@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from fnmatch import translate
 
-from downstage.domain.plan import SyncOptions
+from downstage.domain.plan import BucketPair, SyncOptions
 from downstage.errors import GuardRefused, MaskingError
 
 KeyMasker = Callable[[str], str]
@@ -20,6 +20,11 @@ KeyMasker = Callable[[str], str]
 
 MOST_PERSONAL = 5_000
 """So many personal keys of one bucket are masked at most: they are carried beside the merge."""
+
+_NAMELESS = (
+    "refused: the source has an object whose key is the prefix itself, and nothing stands in the prefix's place in the "
+    "target: its key would be empty; set a target prefix, or remove that object (nothing more was copied)"
+)
 
 PERSONAL = "its key holds an e-mail address"
 
@@ -37,18 +42,48 @@ def shown(key: str, masker: KeyMasker, redact: Callable[[str], str]) -> str:
         return "(a key that cannot be masked)"
 
 
-def masked_keys(personal: Sequence[str], masker: KeyMasker) -> dict[str, str]:
+def in_target(masker: KeyMasker, options: SyncOptions) -> KeyMasker:
+    """The masker for what follows the prefix in the target's keys. An address may begin in the prefix and end in the
+    key: only both together tell; a key whose address cannot be masked without the prefix raises MaskingError."""
+    prefix = options.target_prefix
+    if masker is unmasked or not prefix:
+        return masker
+
+    def masked(key: str) -> str:
+        whole = masker(prefix + masker(key))
+        if not whole.startswith(prefix):
+            raise MaskingError("an address begins in the prefix: the key alone cannot be masked")
+        return whole[len(prefix) :]
+
+    return masked
+
+
+def check_bearable(pair: BucketPair, personal: int) -> None:
+    """Raises GuardRefused if there are more personal keys than can be masked."""
+    if personal > MOST_PERSONAL:
+        raise GuardRefused(
+            f"refused: more than {MOST_PERSONAL:,} object keys of bucket '{pair.source.name}' hold e-mail addresses, "
+            "more than can be masked; set 'on_personal_key: skip', or leave them out with 'exclude' (nothing was "
+            "written)"
+        )
+
+
+def masked_keys(personal: Sequence[str], masker: KeyMasker, pair: BucketPair) -> dict[str, str]:
     """For each personal key (relative to the prefix) by its new name the old one. Raises GuardRefused if two would
-    become one, or if one cannot be masked."""
+    become one, if one cannot be masked, or if there are too many."""
+    check_bearable(pair, len(personal))
+    masker = in_target(masker, pair.options)
     found: dict[str, str] = {}
     for key in personal:
         try:
             masked = masker(key)
         except MaskingError:
             raise GuardRefused(
-                "refused: an object key holds an address that cannot be pseudonymised (too deeply encoded); rename the "
-                "object, or leave it out with 'exclude' (nothing was copied)"
+                "refused: an object key holds an address that cannot be pseudonymised (too deeply encoded, or begun in "
+                "'to_prefix'); rename the object, or leave it out with 'exclude' (nothing was copied)"
             ) from None
+        if not pair.options.target_prefix + masked:
+            raise GuardRefused(_NAMELESS)
         if masked in found:
             raise GuardRefused(
                 "refused: two object keys would get the same name when their addresses are pseudonymised; rename one "
@@ -64,7 +99,8 @@ class KeyFilter:
     def __init__(self, options: SyncOptions, masker: KeyMasker = unmasked, masked: Collection[str] = ()) -> None:
         self._include = _any_of(options.include)
         self._exclude = _any_of(options.exclude)
-        self._masker = masker
+        self._nameless = not options.target_prefix
+        self._masker = in_target(masker, options)
         self._masked = masked
 
     def chosen(self, key: str) -> bool:
@@ -101,6 +137,8 @@ class KeyFilter:
                 if found and place not in left_out:
                     left_out[place] = None
                     personal.append(key)
+        if self._nameless and "" in keys[:1] and 0 not in left_out:
+            raise GuardRefused(_NAMELESS)
         if self._masked and any(key in self._masked and place not in left_out for place, key in enumerate(keys)):
             raise GuardRefused(
                 "refused: an object of the source has the very name that another gets when its address is "

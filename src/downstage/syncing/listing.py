@@ -23,6 +23,7 @@ from downstage.domain.together import few_at_a_time
 from downstage.errors import VerificationFailed
 from downstage.ports import ObjectFacts, ObjectPage, ObjectTransfer
 from downstage.syncing.keys import KeyFilter
+from downstage.syncing.left import Mark, unmarked
 from downstage.syncing.lookup import Lookup
 from downstage.syncing.merge import ARCHIVED, Action, Operation, Same, Side, Stretch, decide, is_archived
 
@@ -123,10 +124,11 @@ async def stretches(
     personal: Callable[[list[str]], None] = lambda keys: None,
     target_seen: Callable[[list[ObjectFacts]], None] = lambda entries: None,
     listed: SourcePages | None = None,
+    mark: Mark = unmarked,
 ) -> AsyncIterator[Stretch]:
     """The merge of both listings in one range. `personal` is told of keys of the source that hold an address (they take
     no part), `target_seen` of every entry of the target, before anything is decided on it. `listed` stands in for the
-    source's listing; deletes are then what the source itself has confirmed."""
+    source's listing; deletes are then what the source itself has confirmed. `mark` marks what is unchanged."""
     lookup = Lookup(pair, transfer, same)
     listings = (
         Listing(transfer, pair.source, pair.options.source_prefix, keys, listed),
@@ -159,14 +161,14 @@ async def stretches(
             await fill(target, listings[1], ours=False)
             if source.spent and target.spent and source.ended and target.ended:
                 return
-            stretch = decide(source, target, same, delete=pair.delete)
-            yield stretch if listed is None else await _confirmed(stretch, lookup, chosen)
+            stretch = decide(source, target, same, delete=pair.delete, mark=mark)
+            yield stretch if listed is None else await _confirmed(stretch, lookup, chosen, mark)
     finally:
         for listing in listings:
             await listing.close()
 
 
-async def _confirmed(stretch: Stretch, lookup: Lookup, chosen: KeyFilter) -> Stretch:
+async def _confirmed(stretch: Stretch, lookup: Lookup, chosen: KeyFilter, mark: Mark) -> Stretch:
     """The stretch, with every object that was to be deleted and that the source does have copied, or left alone. A key
     that holds an address takes no part on the source's side, whoever lists it: its object in the target goes."""
     doomed = [
@@ -179,17 +181,19 @@ async def _confirmed(stretch: Stretch, lookup: Lookup, chosen: KeyFilter) -> Str
     if not held:
         return stretch
     operations: list[Operation] = []
-    unchanged = extra = 0
+    unchanged = extra = left = 0
     for operation in stretch.operations:
         unchanged += operation.unchanged
         extra += operation.extra
+        left += operation.left
         source, target = held.get(operation.key), operation.target
         if operation.action is Action.DELETE and source is not None and target is not None:
             if lookup.same(source, target):
                 unchanged += 1
+                left += mark(operation.key, target.etag)
                 continue
             action, reason = (Action.SKIP, ARCHIVED) if is_archived(source) else (Action.COPY, "")
             operation = Operation(action, operation.key, source, target, reason)
-        operations.append(operation._replace(unchanged=unchanged, extra=extra))
-        unchanged = extra = 0
-    return Stretch(stretch.last, operations, stretch.unchanged + unchanged, stretch.extra + extra)
+        operations.append(operation._replace(unchanged=unchanged, extra=extra, left=left))
+        unchanged = extra = left = 0
+    return Stretch(stretch.last, operations, stretch.unchanged + unchanged, stretch.extra + extra, stretch.left + left)

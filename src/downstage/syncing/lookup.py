@@ -22,21 +22,28 @@ class Lookup:
 
     async def operation(self, key: str, to: str | None = None) -> Operation | None:
         """What `key` (relative) needs, if its copy stands at `to` (the same, if not given); None for nothing."""
-        pair = self._pair
+        return (await self.both(key, to))[0]
+
+    async def both(self, key: str, to: str | None = None) -> tuple[Operation | None, ObjectFacts | None]:
+        """What `key` needs, and what the target holds."""
         name = key if to is None else to
-        source = await self.source(key)
-        target = await self._facts(pair.target, pair.options.target_prefix + name)
+        source, target = await self.source(key), await self.target(name)
         if source is None:
-            return Operation(Action.DELETE, name, None, target) if target is not None and pair.delete else None
+            doomed = target is not None and self._pair.delete
+            return Operation(Action.DELETE, name, None, target) if doomed else None, target
         if target is not None and self.same(source, target):
-            return None
+            return None, target
         if is_archived(source):
-            return Operation(Action.SKIP, name, source, target, ARCHIVED)
-        return Operation(Action.COPY, name, source, target)
+            return Operation(Action.SKIP, name, source, target, ARCHIVED), target
+        return Operation(Action.COPY, name, source, target), target
 
     async def source(self, key: str) -> ObjectFacts | None:
         """The source's object at `key` (relative), if there is one."""
         return await self._facts(self._pair.source, self._pair.options.source_prefix + key)
+
+    async def target(self, key: str) -> ObjectFacts | None:
+        """The target's object at `key` (relative), if there is one."""
+        return await self._facts(self._pair.target, self._pair.options.target_prefix + key)
 
     async def _facts(self, bucket: SourceBucket | TargetBucket, key: str) -> ObjectFacts | None:
         page = await self._transfer.page(bucket, prefix=key, limit=1)

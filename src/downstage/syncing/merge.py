@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from downstage.domain.plan import Compare
 from downstage.ports import ObjectFacts
+from downstage.syncing.left import Mark, unmarked
 
 ARCHIVED = "archived: restore it first"
 _COLD = frozenset({"GLACIER", "DEEP_ARCHIVE"})
@@ -33,7 +34,8 @@ class Action(StrEnum):
 
 class Operation(NamedTuple):
     """One key that is not equal. `key` is relative to both prefixes; `reason` says why it is skipped. `unchanged` and
-    `extra` count the keys between the operation before it and this one that need nothing."""
+    `extra` count the keys between the operation before it and this one that need nothing; `left` is the sum of the
+    marks of the unchanged ones (see `left`)."""
 
     action: Action
     key: str
@@ -42,6 +44,7 @@ class Operation(NamedTuple):
     reason: str = ""
     unchanged: int = 0
     extra: int = 0
+    left: int = 0
 
 
 @dataclass(slots=True)
@@ -63,19 +66,21 @@ class Side:
 
 @dataclass(slots=True)
 class Stretch:
-    """Keys in a row that are decided, up to `last`. `unchanged` and `extra` (those that only the target has and keeps)
-    come after the last operation."""
+    """Keys in a row that are decided, up to `last`. `unchanged`, `extra` (those that only the target has and keeps) and
+    `left` come after the last operation."""
 
     last: str
     operations: list[Operation]
     unchanged: int
     extra: int
+    left: int = 0
 
 
-def decide(source: Side, target: Side, same: Same, *, delete: bool) -> Stretch:
+def decide(source: Side, target: Side, same: Same, *, delete: bool, mark: Mark = unmarked) -> Stretch:
     """Decides all that can be decided: until a side that has not ended is spent. One side at least holds something."""
     operations: list[Operation] = []
-    unchanged = extra = 0
+    unchanged = extra = left = 0
+    marked = mark is not unmarked
     last = ""
     i, j = source.at, target.at
     ours, theirs = source.keys, target.keys
@@ -86,9 +91,11 @@ def decide(source: Side, target: Side, same: Same, *, delete: bool) -> Stretch:
             if key == other:
                 if same(source.entries[i], target.entries[j]):
                     unchanged += 1
+                    if marked:
+                        left += mark(key, target.entries[j].etag)
                 else:
-                    operations.append(_copy(key, source.entries[i], target.entries[j], unchanged, extra))
-                    unchanged = extra = 0
+                    operations.append(_copy(key, source.entries[i], target.entries[j], unchanged, extra, left))
+                    unchanged = extra = left = 0
                 i += 1
                 j += 1
                 last = key
@@ -101,14 +108,14 @@ def decide(source: Side, target: Side, same: Same, *, delete: bool) -> Stretch:
             break
         if other is None or (key is not None and key < other):
             assert key is not None
-            operations.append(_copy(key, source.entries[i], None, unchanged, extra))
-            unchanged = extra = 0
+            operations.append(_copy(key, source.entries[i], None, unchanged, extra, left))
+            unchanged = extra = left = 0
             i += 1
             last = key
         else:
             if delete:
-                operations.append(Operation(Action.DELETE, other, None, target.entries[j], "", unchanged, extra))
-                unchanged = extra = 0
+                operations.append(Operation(Action.DELETE, other, None, target.entries[j], "", unchanged, extra, left))
+                unchanged = extra = left = 0
             else:
                 extra += 1
             j += 1
@@ -119,7 +126,7 @@ def decide(source: Side, target: Side, same: Same, *, delete: bool) -> Stretch:
     if bounds:
         last = max(last, min(bounds))
     source.at, target.at = i, j
-    return Stretch(last, operations, unchanged, extra)
+    return Stretch(last, operations, unchanged, extra, left)
 
 
 def comparing(mode: Compare) -> Same:
@@ -158,10 +165,12 @@ def _same_by_size(source: ObjectFacts, target: ObjectFacts) -> bool:
     return source.size == target.size
 
 
-def _copy(key: str, source: ObjectFacts, target: ObjectFacts | None, unchanged: int, extra: int) -> Operation:
+def _copy(
+    key: str, source: ObjectFacts, target: ObjectFacts | None, unchanged: int, extra: int, left: int
+) -> Operation:
     if source.storage_class in _COLD and not source.restored:
-        return Operation(Action.SKIP, key, source, target, ARCHIVED, unchanged, extra)
-    return Operation(Action.COPY, key, source, target, "", unchanged, extra)
+        return Operation(Action.SKIP, key, source, target, ARCHIVED, unchanged, extra, left)
+    return Operation(Action.COPY, key, source, target, "", unchanged, extra, left)
 
 
 def _plain(etag: str) -> bool:

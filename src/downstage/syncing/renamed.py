@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from downstage.domain.together import few_at_a_time
 from downstage.ports import Checkpoint, ObjectTransfer, Sealer
-from downstage.syncing.bucket import RangeTask
+from downstage.syncing.left import LEFT
 from downstage.syncing.lookup import Lookup
 from downstage.syncing.merge import Action, comparing
+from downstage.syncing.pausing import pausing
 from downstage.syncing.results import Results, Told, nobody
+from downstage.syncing.task import RangeTask
 from downstage.syncing.window import packed, unpacked
 
 _CHUNK = 200
@@ -41,13 +44,16 @@ async def sync_renamed(
     if checkpoint.done:
         return checkpoint
     counters = dict(checkpoint.counters)
-    done = unpacked(sealer.open(checkpoint.cursor, task.context))["after"] if checkpoint.cursor else None
-    left = sorted(name for name in renamed if done is None or name > done)
+    state = unpacked(sealer.open(checkpoint.cursor, task.context)) if checkpoint.cursor else {}
+    done, settled = state.get("after"), set(state.get("settled", ()))
+    uploads: dict[str, str] = state.get("uploads", {})
+    left = sorted(name for name in renamed if (done is None or name > done) and name not in settled)
     pair = task.pair
     lookup = Lookup(pair, transfer, comparing(task.compare))
     results = Results(pair, told)
 
-    async def one(name: str) -> dict[str, int]:
+    async def one(name: str) -> dict[str, int] | None:
+        """What the object came to; None if the time was up while it was copied."""
         code = "PreconditionFailed"
         to = pair.options.target_prefix + name
         for _ in range(_ROUNDS):
@@ -57,7 +63,12 @@ async def sync_renamed(
             if operation.action is Action.SKIP:
                 return results.skipped(name, operation.reason)
             assert operation.source is not None
-            result = await transfer.copy(pair.source, pair.target, operation.source, to)
+            upload = uploads.pop(name, "")
+            copy = partial(transfer.go_on, upload=upload) if upload else transfer.copy
+            result = await copy(pair.source, pair.target, operation.source, to)
+            if result.refusal == "unfinished":
+                uploads[name] = result.code
+                return None
             if not result.refusal:
                 return results.copied(operation.source, name, result) | {"masked_keys": 1}
             code = result.code
@@ -67,16 +78,27 @@ async def sync_renamed(
         if stop_at is not None and clock() >= stop_at:
             return checkpoint
         chunk = left[first : first + _CHUNK]
-        for counts in await few_at_a_time([one(name) for name in chunk], _AT_ONCE):
-            for counter, number in counts.items():
-                counters[counter] = counters.get(counter, 0) + number
+        async with pausing(transfer, stop_at, clock):
+            found = await few_at_a_time([one(name) for name in chunk], _AT_ONCE)
+        for counts in found:
+            for counter, number in (counts or {}).items():
+                if counter != LEFT:  # the proof looks each of these up
+                    counters[counter] = counters.get(counter, 0) + number
+        ended = [name for name, counts in zip(chunk, found, strict=True) if counts is not None]
+        if len(ended) < len(chunk):
+            state = {"after": done, "settled": sorted(settled | set(ended)), "uploads": uploads}
+        else:
+            done, settled = chunk[-1], {name for name in settled if name > chunk[-1]}
+            state = {"after": done, "settled": sorted(settled)}
         checkpoint = Checkpoint(
             checkpoint.segment,
             checkpoint.total_segments,
-            cursor=sealer.seal(packed(after=chunk[-1]), task.context),
+            cursor=sealer.seal(packed(**state), task.context),
             counters=dict(counters),
         )
         save(checkpoint)
+        if len(ended) < len(chunk):
+            return checkpoint
     checkpoint = Checkpoint(checkpoint.segment, checkpoint.total_segments, done=True, counters=counters)
     save(checkpoint)
     return checkpoint

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from downstage.domain.plan import BucketPair
 from downstage.ports import CopyResult, ObjectFacts
+from downstage.syncing.left import LEFT, mark
 from downstage.syncing.merge import Action
 
 ARCHIVED_CODES = ("InvalidObjectState", "ObjectNotInActiveTierError")
@@ -31,12 +32,16 @@ class Results:
         """The object was copied."""
         self._told(Action.COPY, self._prefix + key, "")
         other = result.encrypted or (result.etag != item.etag and "-" not in item.etag)
-        return {"copied": 1, "bytes_copied": item.size, "other_etags": int(other)}
+        return {"copied": 1, "bytes_copied": item.size, "other_etags": int(other), LEFT: mark(key, result.etag)}
 
-    def skipped(self, key: str, reason: str) -> dict[str, int]:
-        """It was left out."""
+    def unchanged(self, key: str, target: ObjectFacts | None) -> dict[str, int]:
+        """It needs nothing."""
+        return {"unchanged": 1} | _left(key, target)
+
+    def skipped(self, key: str, reason: str, target: ObjectFacts | None = None) -> dict[str, int]:
+        """It was left out; `target` is what the target holds in its place."""
         self._told(Action.SKIP, self._prefix + key, reason)
-        return {"skipped": 1, f"skipped: {reason}": 1}
+        return {"skipped": 1, f"skipped: {reason}": 1} | _left(key, target)
 
     def deleted(self, key: str) -> dict[str, int]:
         """It was deleted from the target."""
@@ -48,3 +53,7 @@ class Results:
         reason = "it kept changing" if code == "PreconditionFailed" else f"S3 refuses it ({code})"
         self._told(Action.FAIL, self._prefix + key, reason)
         return {"failed": 1, f"failed: {reason}": 1}
+
+
+def _left(key: str, target: ObjectFacts | None) -> dict[str, int]:
+    return {} if target is None else {LEFT: mark(key, target.etag)}

@@ -1,22 +1,21 @@
 """The plan pass: the whole merge, and nothing done. It gives the numbers that decide whether the sync may begin.
 
-It counts what would be copied, deleted and left out, finds the keys that hold an address, and says how much there is,
-so that progress can tell the time left. It is checkpointed as the sync is: a plan pass of a very large bucket goes on
+It counts what would be copied, deleted and left out, and the keys that hold an address, and says how much there is, so
+that progress can tell the time left. It is checkpointed as the sync is: a plan pass of a very large bucket goes on
 where it was cut off.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 
-from downstage.errors import GuardRefused
 from downstage.ports import Checkpoint, ObjectTransfer, Sealer
-from downstage.syncing.bucket import RangeTask
-from downstage.syncing.keys import MOST_PERSONAL, KeyFilter
+from downstage.syncing.keys import KeyFilter
+from downstage.syncing.left import LEFT, MODULUS, mark, unmarked
 from downstage.syncing.listing import stretches
 from downstage.syncing.merge import Action, Operation, Stretch, comparing
+from downstage.syncing.task import RangeTask
 from downstage.syncing.window import packed, unpacked
 
 _COUNTERS = ("objects", "held", "copy", "bytes_to_copy", "delete", "unchanged", "extra", "skip", "personal")
@@ -38,16 +37,13 @@ async def survey_range(
     """Looks at what is left of the range; gives the last checkpoint, which is `done` unless the time was up.
 
     Counters: objects of the source that take part, objects held by the target, and of the operations copy,
-    bytes_to_copy, delete, skip (and `skip: REASON`), unchanged, extra, personal. Where personal keys are masked, they
-    are sealed in the cursor, also of a range that is done: `personal_keys` reads them.
+    bytes_to_copy, delete, skip (and `skip: REASON`), unchanged, extra, personal. Where personal keys are masked,
+    `chosen` must know the names that they get. The digest is of what is unchanged (see `left`).
     """
     if checkpoint.done:
         return checkpoint
     state = unpacked(sealer.open(checkpoint.cursor, task.context)) if checkpoint.cursor else {}
-    counters = dict.fromkeys(_COUNTERS, 0) | dict(checkpoint.counters)
-    found: list[str] = list(state.get("personal", []))
-    doubtful: list[str] = list(state.get("doubtful", []))
-    wanted = task.pair.options.on_personal_key == "mask"
+    counters = dict.fromkeys(_COUNTERS, 0) | dict(checkpoint.counters) | {LEFT: checkpoint.digest}
     ahead: list[str] = []
     cursor = state.get("after", task.keys.after)
 
@@ -56,35 +52,28 @@ async def survey_range(
         reached = [key for key in ahead if until is None or key <= until]
         counters["personal"] += len(reached)
         del ahead[: len(reached)]
-        if wanted:
-            found.extend(reached)
-        if wanted and len(found) > MOST_PERSONAL:
-            raise GuardRefused(
-                f"refused: more than {MOST_PERSONAL:,} object keys of bucket '{task.pair.source.name}' hold e-mail "
-                "addresses, more than can be masked; set 'on_personal_key: skip', or leave them out with 'exclude' "
-                "(nothing was written)"
-            )
 
     def saved(*, done: bool) -> Checkpoint:
-        state = packed(after=cursor, personal=found, doubtful=doubtful)
         made = Checkpoint(
             checkpoint.segment,
             checkpoint.total_segments,
-            cursor=sealer.seal(state, task.context),
+            cursor=None if done else sealer.seal(packed(after=cursor), task.context),
             done=done,
-            counters=dict(counters),
+            digest=counters[LEFT] % MODULUS,
+            counters={name: number for name, number in counters.items() if name != LEFT},
         )
         save(made)
         return made
 
     merged = stretches(
         task.pair,
-        replace(task.keys, after=cursor),
+        task.rest(cursor),
         transfer,
         chosen,
         comparing(task.compare),
         personal=ahead.extend,
         listed=task.listed,
+        mark=mark if task.marked else unmarked,
     )
     saved_at = clock()
     try:
@@ -92,8 +81,6 @@ async def survey_range(
             _add(counters, stretch)
             for operation in stretch.operations:
                 planned(operation)
-                if wanted and operation.action is Action.DELETE and may_be_renamed(operation.key):
-                    doubtful.append(operation.key)
             settle(stretch.last)
             cursor = stretch.last or cursor
             if stop_at is not None and clock() >= stop_at:
@@ -108,11 +95,12 @@ async def survey_range(
 
 
 def _add(counters: dict[str, int], stretch: Stretch) -> None:
-    unchanged, extra = stretch.unchanged, stretch.extra
+    unchanged, extra, left = stretch.unchanged, stretch.extra, stretch.left
     objects = held = 0
     for operation in stretch.operations:
         unchanged += operation.unchanged
         extra += operation.extra
+        left += operation.left
         counters[operation.action.value] += 1
         objects += operation.source is not None
         held += operation.target is not None
@@ -123,30 +111,6 @@ def _add(counters: dict[str, int], stretch: Stretch) -> None:
             counters[name] = counters.get(name, 0) + 1
     counters["unchanged"] += unchanged
     counters["extra"] += extra
+    counters[LEFT] += left
     counters["objects"] += objects + unchanged
     counters["held"] += held + unchanged + extra
-
-
-def may_be_renamed(key: str) -> bool:
-    """Whether a key that only the target has may be what a personal key was copied to: it would hold an address."""
-    return "@" in key or "%" in key
-
-
-def noted_keys(task: RangeTask, checkpoint: Checkpoint, sealer: Sealer) -> tuple[list[str], list[str]]:
-    """What the plan pass of a range has noted for a pair that masks keys: the personal keys of the source, and those
-    keys to be deleted that may be what a personal one was copied to. All relative."""
-    if checkpoint.cursor is None:
-        return [], []
-    state = unpacked(sealer.open(checkpoint.cursor, task.context))
-    return list(state.get("personal", [])), list(state.get("doubtful", []))
-
-
-def reckoned(checkpoint: Checkpoint, doubtful: Sequence[str], renamed: Container[str]) -> Checkpoint:
-    """The plan pass of a range, without the deletes of what personal keys were copied to: these will not be deleted."""
-    kept = sum(key in renamed for key in doubtful)
-    if not kept:
-        return checkpoint
-    counters = dict(checkpoint.counters)
-    counters["delete"] -= kept
-    counters["held"] -= kept
-    return replace(checkpoint, counters=counters)

@@ -14,15 +14,17 @@ from dataclasses import dataclass, field
 from downstage.domain.plan import BucketPair
 from downstage.domain.together import together
 from downstage.ports import Checkpoint, ObjectTransfer, Sealer
-from downstage.syncing.bucket import COPIES_AT_ONCE, RangeTask, sync_range
+from downstage.syncing.bucket import COPIES_AT_ONCE, sync_range
 from downstage.syncing.gate import allowances, check_plan
 from downstage.syncing.keys import PERSONAL, KeyFilter, KeyMasker, masked_keys, unmasked
 from downstage.syncing.listing import KeyRange, SourcePages
 from downstage.syncing.merge import Action
+from downstage.syncing.personal import find_personal, personal_keys
 from downstage.syncing.ranges import SMALLEST, split
 from downstage.syncing.renamed import sync_renamed
 from downstage.syncing.results import Told, nobody
-from downstage.syncing.survey import noted_keys, reckoned, survey_range
+from downstage.syncing.survey import survey_range
+from downstage.syncing.task import RangeTask
 
 
 @dataclass
@@ -30,6 +32,7 @@ class SyncState:
     """How far a sync is. A new one begins anew."""
 
     ranges: list[KeyRange] = field(default_factory=list)
+    personal: dict[int, Checkpoint] = field(default_factory=dict)
     surveys: dict[int, Checkpoint] = field(default_factory=dict)
     syncs: dict[int, Checkpoint] = field(default_factory=dict)
 
@@ -99,6 +102,25 @@ async def sync_whole(
     def result(*, complete: bool) -> SyncResult:
         return SyncResult(_summed(state.syncs), _summed(state.surveys), complete, failed)
 
+    renamed: dict[str, str] = {}
+    if pair.options.on_personal_key == "mask":
+        personal_found = await together(
+            find_personal(
+                task(place),
+                state.personal.get(place, Checkpoint(place, count)),
+                transfer=transfer,
+                sealer=sealer,
+                save=keeping(state.personal),
+                chosen=KeyFilter(pair.options, masker),
+                stop_at=stop_at,
+                clock=clock,
+            )
+            for place in range(len(state.ranges))
+        )
+        if not all(found.done for found in personal_found):
+            return result(complete=False)
+        keys = [key for place, found in enumerate(personal_found) for key in personal_keys(task(place), found, sealer)]
+        renamed = masked_keys(keys, masker, pair)
     surveys = await together(
         survey_range(
             task(place),
@@ -106,7 +128,7 @@ async def sync_whole(
             transfer=transfer,
             sealer=sealer,
             save=keeping(state.surveys),
-            chosen=KeyFilter(pair.options, masker),
+            chosen=KeyFilter(pair.options, masker, renamed),
             stop_at=stop_at,
             clock=clock,
         )
@@ -114,9 +136,6 @@ async def sync_whole(
     )
     if not all(survey.done for survey in surveys):
         return result(complete=False)
-    noted = [noted_keys(task(place), survey, sealer) for place, survey in enumerate(surveys)]
-    renamed = masked_keys([key for personal_keys, _ in noted for key in personal_keys], masker)
-    surveys = [reckoned(survey, doubtful, renamed) for survey, (_, doubtful) in zip(surveys, noted, strict=True)]
     check_plan(pair, [survey.counters for survey in surveys], yes=yes)
     allowed = allowances(pair, [survey.counters for survey in surveys])
     beside = state.syncs.get(count - 1, Checkpoint(count - 1, count))

@@ -12,6 +12,10 @@ from downstage.testing.s3_objects import Kept
 
 _NAMESPACE = ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 _HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n'
+_RESTORED = (
+    "<RestoreStatus><IsRestoreInProgress>false</IsRestoreInProgress>"
+    "<RestoreExpiryDate>2030-01-01T00:00:00.000Z</RestoreExpiryDate></RestoreStatus>"
+)
 _CONTROL = {chr(code): f"&#x{code:x};" for code in range(32)}
 
 
@@ -54,9 +58,17 @@ def moment(seconds: float) -> str:
 
 
 def listing(
-    entries: Sequence[tuple[str, Kept]], *, bucket: str, prefix: str, start_after: str, encoded: bool, following: str
+    entries: Sequence[tuple[str, Kept]],
+    *,
+    bucket: str,
+    prefix: str,
+    start_after: str,
+    encoded: bool,
+    following: str,
+    restores: bool = False,
 ) -> Reply:
-    """One page of ListObjectsV2; `following` is the token to go on with, if there is more."""
+    """One page of ListObjectsV2; `following` is the token to go on with, if there is more; with `restores` it says
+    which archived objects can be read."""
     spelled = (lambda key: quote_plus(key, safe="/*")) if encoded else text
     parts = [
         f"<Name>{bucket}</Name><Prefix>{spelled(prefix)}</Prefix><StartAfter>{spelled(start_after)}</StartAfter>",
@@ -68,7 +80,7 @@ def listing(
     parts += [
         f"<Contents><Key>{spelled(key)}</Key><LastModified>{moment(kept.modified)}</LastModified>"
         f"<ETag>{escape(kept.etag, {chr(34): '&quot;'})}</ETag><Size>{len(kept.body)}</Size>"
-        f"<StorageClass>{kept.storage_class}</StorageClass></Contents>"
+        f"<StorageClass>{kept.storage_class}</StorageClass>{_RESTORED if restores and kept.restored else ''}</Contents>"
         for key, kept in entries
     ]
     return xml("ListBucketResult", "".join(parts))

@@ -22,6 +22,7 @@ class Strike(Enum):
     LOST = "done, and the connection is reset before the answer"
     CUT = "done, and the connection is reset in the middle of the answer"
     DENIED = "403 AccessDenied, nothing done"
+    EXPIRED = "400 ExpiredToken, nothing done"
     TORN = "the answer is whole HTTP, but its XML ends in the middle"
     UNORDERED = "a page's keys in the wrong order"
     HALF = "of the keys of a DeleteObjects only half are deleted, and the answer is silent about the others"

@@ -27,7 +27,8 @@ class Refused(Exception):
 @dataclass(frozen=True, slots=True)
 class Kept:
     """One object. `headers` are the content headers, by their lower-case names; `asked` is what a copy asked for
-    besides (storage class, ACL, key of the encryption)."""
+    besides (storage class, ACL, key of the encryption). `restored`: a readable copy of an archived one is there.
+    `checksum` is the algorithm of the checksum that is kept beside the ETag, and its kind."""
 
     body: bytes = field(repr=False)
     etag: str
@@ -37,6 +38,13 @@ class Kept:
     tags: Mapping[str, str] = field(default_factory=dict)
     storage_class: str = "STANDARD"
     asked: Mapping[str, str] = field(default_factory=dict)
+    restored: bool = False
+    checksum: tuple[str, str] | None = None
+
+    @property
+    def is_archived(self) -> bool:
+        """Whether it must be restored before it can be read."""
+        return self.storage_class in _ARCHIVED and not self.restored
 
     @property
     def likeness(self) -> object:
@@ -54,11 +62,14 @@ class Upload:
 
 
 class Bucket:
-    """One bucket. `owner` is the account that `x-amz-expected-bucket-owner` must name."""
+    """One bucket. `owner` is the account that `x-amz-expected-bucket-owner` must name; `region` is where it lies (if
+    it is empty, wherever it is asked); `lifecycle` holds the elements of its enabled rules."""
 
-    def __init__(self, owner: str, *, versioning: str = "") -> None:
+    def __init__(self, owner: str, *, versioning: str = "", region: str = "") -> None:
         self.owner = owner
         self.versioning = versioning
+        self.region = region
+        self.lifecycle: list[str] = []
         self.objects: dict[str, Kept] = {}
         self.markers: list[str] = []
         self.uploads: dict[str, Upload] = {}
@@ -114,6 +125,7 @@ def copied(source: Kept, wanted: Mapping[str, str], now: float, largest: int = L
         modified=now,
         storage_class=wanted.get("x-amz-storage-class", "STANDARD"),
         asked=asked_for(wanted),
+        restored=False,
     )
     if wanted.get("x-amz-metadata-directive", "COPY") == "REPLACE":
         kept = replace(kept, headers=content_headers(wanted), metadata=user_metadata(wanted))
@@ -127,7 +139,7 @@ def check_source(source: Kept, wanted: Mapping[str, str]) -> None:
     condition = wanted.get("x-amz-copy-source-if-match")
     if condition is not None and condition.strip('"') != source.etag.strip('"'):
         raise Refused(412, "PreconditionFailed")
-    if source.storage_class in _ARCHIVED:
+    if source.is_archived:
         raise Refused(403, "InvalidObjectState")
 
 

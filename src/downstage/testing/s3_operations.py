@@ -8,21 +8,17 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl
 
 from downstage.testing import s3_answers as answers
+from downstage.testing import s3_multipart as multipart
 from downstage.testing.s3_answers import Reply
 from downstage.testing.s3_faults import Strike
 from downstage.testing.s3_objects import (
     Kept,
     Refused,
-    Upload,
-    asked_for,
-    check_source,
     content_headers,
     copied,
     etag,
-    joined_etag,
     user_metadata,
 )
 from downstage.testing.s3_signatures import account_of
@@ -110,6 +106,7 @@ def _list(fake: FakeS3, request: Request, strike: Strike | None) -> Reply:
         start_after=query.get("start-after", ""),
         encoded=query.get("encoding-type") == "url",
         following=keys[-1] if more else "",
+        restores="RestoreStatus" in request.headers.get("x-amz-optional-object-attributes", ""),
     )
     return replace(reply, body=reply.body[: len(reply.body) // 2]) if strike is Strike.TORN else reply
 
@@ -169,6 +166,8 @@ def _put(fake: FakeS3, request: Request, strike: Strike | None) -> Reply:
 
 def _get(fake: FakeS3, request: Request, strike: Strike | None) -> Reply:
     kept = fake.buckets[request.bucket].get(request.key)
+    if request.method == "GET" and kept.is_archived:
+        raise Refused(403, "InvalidObjectState")
     headers = {
         "etag": kept.etag,
         "x-amz-storage-class": kept.storage_class,
@@ -176,69 +175,15 @@ def _get(fake: FakeS3, request: Request, strike: Strike | None) -> Reply:
         **kept.headers,
         **{f"x-amz-meta-{name}": value for name, value in kept.metadata.items()},
         **({"x-amz-tagging-count": str(len(kept.tags))} if kept.tags else {}),
+        **(
+            multipart.checksums(kept) if request.headers.get("x-amz-checksum-mode") and request.method == "HEAD" else {}
+        ),
     }
     return Reply(200, kept.body, headers)
 
 
 def _tags(fake: FakeS3, request: Request, strike: Strike | None) -> Reply:
     return answers.tag_set(fake.buckets[request.bucket].get(request.key).tags)
-
-
-def _begin(fake: FakeS3, request: Request, strike: Strike | None) -> Reply:
-    headers = request.headers
-    bucket = fake.buckets[request.bucket]
-    identifier = f"upload-{sum(fake.calls.values())}"
-    seed = Kept(
-        b"",
-        "",
-        fake.now,
-        content_headers(headers),
-        user_metadata(headers),
-        dict(parse_qsl(headers.get("x-amz-tagging", ""), keep_blank_values=True)),
-        headers.get("x-amz-storage-class", "STANDARD"),
-        asked_for(headers),
-    )
-    bucket.uploads[identifier] = Upload(request.key, seed)
-    key = f"<Bucket>{request.bucket}</Bucket><Key>{answers.text(request.key)}</Key>"
-    return answers.xml("InitiateMultipartUploadResult", f"{key}<UploadId>{identifier}</UploadId>")
-
-
-def _upload(fake: FakeS3, request: Request) -> Upload:
-    try:
-        return fake.buckets[request.bucket].uploads[request.query["uploadId"]]
-    except KeyError:
-        raise Refused(404, "NoSuchUpload") from None
-
-
-def _part(fake: FakeS3, request: Request, strike: Strike | None) -> Reply:
-    upload = _upload(fake, request)
-    source = _source(fake, request)
-    check_source(source, request.headers)
-    first, _, last = request.headers["x-amz-copy-source-range"].removeprefix("bytes=").partition("-")
-    if int(last) >= len(source.body) or int(last) - int(first) >= fake.largest_copy:
-        raise Refused(400, "InvalidArgument")
-    part = source.body[int(first) : int(last) + 1]
-    upload.parts[int(request.query["partNumber"])] = part
-    told = f"<LastModified>{answers.moment(fake.now)}</LastModified><ETag>{answers.text(etag(part))}</ETag>"
-    return answers.xml("CopyPartResult", told)
-
-
-def _complete(fake: FakeS3, request: Request, strike: Strike | None) -> Reply:
-    upload = _upload(fake, request)
-    parts = [upload.parts[number] for number in sorted(upload.parts)]
-    kept = replace(upload.seed, body=b"".join(parts), etag=joined_etag(parts), modified=fake.now)
-    bucket = fake.buckets[request.bucket]
-    bucket.put(request.key, kept)
-    del bucket.uploads[request.query["uploadId"]]
-    return answers.xml("CompleteMultipartUploadResult", f"<ETag>{answers.text(kept.etag)}</ETag>")
-
-
-def _abort(fake: FakeS3, request: Request, strike: Strike | None) -> Reply:
-    _upload(fake, request)
-    bucket = fake.buckets[request.bucket]
-    del bucket.uploads[request.query["uploadId"]]
-    bucket.aborted += 1
-    return Reply(204, b"")
 
 
 def _versioning(fake: FakeS3, request: Request, strike: Strike | None) -> Reply:
@@ -255,20 +200,16 @@ def _versions(fake: FakeS3, request: Request, strike: Strike | None) -> Reply:
     return answers.xml("ListVersionsResult", f"<IsTruncated>false</IsTruncated>{inner}")
 
 
-def _uploads(fake: FakeS3, request: Request, strike: Strike | None) -> Reply:
-    inner = "".join(
-        f"<Upload><Key>{answers.text(upload.key)}</Key><UploadId>{name}</UploadId></Upload>"
-        for name, upload in fake.buckets[request.bucket].uploads.items()
-    )
-    return answers.xml("ListMultipartUploadsResult", f"<IsTruncated>false</IsTruncated>{inner}")
-
-
 def _location(fake: FakeS3, request: Request, strike: Strike | None) -> Reply:
     return answers.xml("LocationConstraint", "")
 
 
-def _no_lifecycle(fake: FakeS3, request: Request, strike: Strike | None) -> Reply:
-    raise Refused(404, "NoSuchLifecycleConfiguration")
+def _lifecycle(fake: FakeS3, request: Request, strike: Strike | None) -> Reply:
+    rules = fake.buckets[request.bucket].lifecycle
+    if not rules:
+        raise Refused(404, "NoSuchLifecycleConfiguration")
+    inner = "".join(f"<Rule><Status>Enabled</Status><Filter/><{rule}/></Rule>" for rule in rules)
+    return answers.xml("LifecycleConfiguration", inner)
 
 
 def _ownership(fake: FakeS3, request: Request, strike: Strike | None) -> Reply:
@@ -293,15 +234,15 @@ _HANDLERS: dict[str, Callable[[FakeS3, Request, Strike | None], Reply]] = {
     "GetObject": _get,
     "HeadObject": _get,
     "GetObjectTagging": _tags,
-    "CreateMultipartUpload": _begin,
-    "UploadPartCopy": _part,
-    "CompleteMultipartUpload": _complete,
-    "AbortMultipartUpload": _abort,
+    "CreateMultipartUpload": multipart.begin,
+    "UploadPartCopy": multipart.part,
+    "CompleteMultipartUpload": multipart.complete,
+    "AbortMultipartUpload": multipart.abort,
     "GetBucketVersioning": _versioning,
     "ListObjectVersions": _versions,
-    "ListMultipartUploads": _uploads,
+    "ListMultipartUploads": multipart.uploads,
     "GetBucketLocation": _location,
-    "GetBucketLifecycleConfiguration": _no_lifecycle,
+    "GetBucketLifecycleConfiguration": _lifecycle,
     "GetBucketOwnershipControls": _ownership,
     "HeadBucket": _there,
     "GetCallerIdentity": _identity,

@@ -2,7 +2,8 @@
 
 It answers 403 if `x-amz-expected-bucket-owner` names the wrong account (and notes every call that names none), 412 if a
 copy's source is not the one that was listed, 403 to whoever writes to a bucket of another account, and it checks each
-signature by its own reading of SigV4. It runs on loopback in a thread of the test, so that the client may be another
+signature by its own reading of SigV4, and against `clock` if it has one. A bucket that lies in a region sends whoever
+signs for another one there. It runs on loopback in a thread of the test, so that the client may be another
 process, and may be killed. `calls` counts by operation, `copies` and `deletes` by key of the target, `trespasses` are
 writes to others' buckets; `undeletable` keys keep their place, with a code.
 """
@@ -15,15 +16,17 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from email.utils import formatdate
 from urllib.parse import parse_qsl, unquote, unquote_plus
 
 from downstage.testing.s3_answers import Reply, error_reply
 from downstage.testing.s3_faults import Call, Fault, Strike, none
 from downstage.testing.s3_objects import LARGEST_COPY, Bucket, Refused
 from downstage.testing.s3_operations import Request, operate, operation_of
-from downstage.testing.s3_signatures import account_of, signed
+from downstage.testing.s3_signatures import account_of, moment_of, region_of, signed
 
+_MOST_SKEW = 15 * 60.0
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
@@ -50,11 +53,13 @@ class FakeS3:
     under_way: int = 0
     most_under_way: int = 0
     now: float = 1_800_000_000.0
+    clock: Callable[[], float] | None = None
+    elsewhere: tuple[int, str] = (301, "PermanentRedirect")
     _numbers: Counter[tuple[str, ...]] = field(default_factory=Counter)
 
-    def bucket(self, name: str, owner: str, *, versioning: str = "") -> Bucket:
+    def bucket(self, name: str, owner: str, *, versioning: str = "", region: str = "") -> Bucket:
         """Makes an empty bucket."""
-        self.buckets[name] = Bucket(owner, versioning=versioning)
+        self.buckets[name] = Bucket(owner, versioning=versioning, region=region)
         return self.buckets[name]
 
     def forget(self) -> None:
@@ -90,6 +95,12 @@ class FakeS3:
         )
 
     def _answer(self, operation: str, request: Request, strike: Strike | None) -> Reply:
+        if self.clock is not None and abs(moment_of(request) - self.clock()) > _MOST_SKEW:
+            skewed = error_reply(403, "RequestTimeTooSkewed", bodyless=request.method == "HEAD")
+            return replace(skewed, headers={**skewed.headers, "date": formatdate(self.clock(), usegmt=True)})
+        there = self.buckets.get(request.bucket)
+        if there is not None and there.region not in ("", region_of(request)):
+            return self._sent_on(request, there.region)
         if not signed(request, self.secret):
             self.forged += 1
             return error_reply(403, "SignatureDoesNotMatch")
@@ -98,6 +109,14 @@ class FakeS3:
             return operate(self, operation, request, strike)
         except Refused as refusal:
             return error_reply(refusal.status, refusal.code, bodyless=request.method == "HEAD")
+
+    def _sent_on(self, request: Request, region: str) -> Reply:
+        """The bucket lies in another region: a redirect names it in a header, an error in its text."""
+        status, code = self.elsewhere
+        reply = error_reply(status, code, bodyless=request.method == "HEAD")
+        if status < 400:
+            return replace(reply, headers={**reply.headers, "x-amz-bucket-region": region})
+        return replace(reply, body=reply.body.replace(b"</Code>", f"</Code><Region>{region}</Region>".encode()))
 
     def _guard(self, operation: str, request: Request) -> None:
         """Owners, as S3 checks them: of the bucket, and of a copy's source."""
@@ -131,6 +150,8 @@ def _struck(strike: Strike | None) -> Reply | None:
             return error_reply(200, "InternalError")
         case Strike.DENIED:
             return error_reply(403, "AccessDenied")
+        case Strike.EXPIRED:
+            return error_reply(400, "ExpiredToken")
         case Strike.RESET | Strike.SILENT:
             return Reply(0, b"")
         case _:

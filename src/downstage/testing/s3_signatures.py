@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+from datetime import UTC, datetime
 from typing import Protocol
 from urllib.parse import quote, unquote
 
@@ -38,6 +39,18 @@ def account_of(request: Signed) -> str:
     return found["key"] if found else ""
 
 
+def region_of(request: Signed) -> str:
+    """The region that the signature is for."""
+    found = _AUTHORIZATION.match(request.headers.get("authorization", ""))
+    return found["region"] if found else ""
+
+
+def moment_of(request: Signed) -> float:
+    """When the client says that it signed, in seconds since the epoch."""
+    told = datetime.strptime(request.headers.get("x-amz-date", "19700101T000000Z"), "%Y%m%dT%H%M%SZ")
+    return told.replace(tzinfo=UTC).timestamp()
+
+
 def signed(request: Signed, secret: str) -> bool:
     """Whether the signature is right, and covers each `x-amz-` header and the body."""
     found = _AUTHORIZATION.match(request.headers.get("authorization", ""))
@@ -57,7 +70,7 @@ def signed(request: Signed, secret: str) -> bool:
             request.method,
             quote(unquote(path), safe="/~"),
             "&".join(f"{name}={value}" for name, value in pairs),
-            *(f"{name}:{' '.join(request.headers[name].split(' '))}" for name in names),
+            *(f"{name}:{' '.join(request.headers[name].split())}" for name in names),
             "",
             ";".join(names),
             claimed,

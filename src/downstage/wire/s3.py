@@ -25,6 +25,9 @@ LARGEST_COPY = 5 * 1024**3
 MOST_DELETED = 1000
 """Keys that one DeleteObjects takes."""
 
+NO_KEY = "EmptyKey"
+"""Our own word, beside those of S3, for an object that would have no key."""
+
 
 class Fault(Enum):
     """What an error response asks for."""
@@ -63,6 +66,7 @@ _FAULTS = {
     "InvalidObjectState": Fault.REFUSED,
     "KeyTooLongError": Fault.REFUSED,
     "EntityTooLarge": Fault.REFUSED,
+    "InvalidRequest": Fault.REFUSED,
     "ExpiredToken": Fault.EXPIRED,
     "ExpiredTokenException": Fault.EXPIRED,
     "TokenRefreshRequired": Fault.EXPIRED,
@@ -101,6 +105,8 @@ _COPIED = re.compile(rb"<(?:\w+:)?CopyObjectResult[\s>]")
 _DELETED = re.compile(r"<Deleted>((?s:.*?))</Deleted>")
 _FAILED = re.compile(r"<Error>((?s:.*?))</Error>")
 _KEY = re.compile(r"<Key>([^<]*)</Key>")
+_TOLD_REGION = re.compile(rb"<Region>([a-z0-9-]+)</Region>")
+_REGION = re.compile(r"[a-z]{2,}(?:-[a-z0-9]+){2,4}")
 _SAFE_PATH = re.compile(r"[A-Za-z0-9/\-_.~]*")
 
 
@@ -192,6 +198,11 @@ def fault_code(status: int, body: bytes) -> str:
     return found.group(1).decode() if found is not None else f"HTTP {status}"
 
 
+def fault_of(code: str) -> Fault | None:
+    """What S3's word for an error asks for; None if it is none that we know."""
+    return _FAULTS.get(code)
+
+
 def classify(status: int, body: bytes) -> Fault:
     """What to do about an error response (or about a 200 that holds an error)."""
     known = _FAULTS.get(fault_code(status, body))
@@ -202,6 +213,14 @@ def classify(status: int, body: bytes) -> Fault:
     if status in _STATUSES:
         return _STATUSES[status]
     return Fault.RETRY if status >= 500 or status < 300 else Fault.REFUSED
+
+
+def region_told(headers: Mapping[str, str], body: bytes) -> str:
+    """The region where the bucket lies, if an error response names one. It becomes part of the host that the next
+    request goes to, so what is no region's name is none."""
+    found = _TOLD_REGION.search(body)
+    told = headers.get("x-amz-bucket-region") or (found.group(1).decode() if found is not None else "")
+    return told if _REGION.fullmatch(told) else ""
 
 
 def passes(code: str) -> bool:

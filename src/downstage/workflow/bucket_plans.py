@@ -21,14 +21,15 @@ from downstage.domain.together import together
 from downstage.errors import JournalError, RunConflict, TimeBoxReached
 from downstage.planning import guards
 from downstage.planning.preflight import check_source
-from downstage.ports import Checkpoint, ObjectStore, ObjectTransfer, Sealer
-from downstage.syncing.bucket import RangeTask
+from downstage.ports import Checkpoint, Journal, ObjectStore, ObjectTransfer, Sealer
 from downstage.syncing.gate import check_plan
-from downstage.syncing.keys import KeyFilter, masked_keys
+from downstage.syncing.keys import KeyFilter, KeyMasker, masked_keys
 from downstage.syncing.listing import KeyRange, SourcePages, stretches
 from downstage.syncing.merge import Action, Operation, comparing, could_be_encrypted
+from downstage.syncing.personal import find_personal, personal_keys
 from downstage.syncing.ranges import split
-from downstage.syncing.survey import noted_keys, reckoned, survey_range
+from downstage.syncing.survey import survey_range
+from downstage.syncing.task import RangeTask
 from downstage.workflow.inventories import ListedBy, choose, listed_by, opened, sorted_file
 from downstage.workflow.parts import Parts, Step
 from downstage.workflow.sums import summed
@@ -61,10 +62,14 @@ class BucketPlan:
         """The ranges, and the keys beside them."""
         return len(self.ranges) + 1
 
+    def has_ended(self, checkpoints: Sequence[Checkpoint]) -> bool:
+        """Whether these, of one task over the ranges, are all of them and done."""
+        return len(checkpoints) == len(self.ranges) and all(checkpoint.done for checkpoint in checkpoints)
+
     def task(self, place: int, what: str, listed: SourcePages | None = None) -> RangeTask:
-        """One range (or what is beside them) of one task: `survey` or `sync`."""
+        """One range (or what is beside them) of one task: `personal`, `survey` or `sync`."""
         keys = self.ranges[place] if place < len(self.ranges) else KeyRange()
-        return RangeTask(f"{self.context}/{what}/{place}", self.pair, keys, self.compare, 0, listed)
+        return RangeTask(f"{self.context}/{what}/{place}", self.pair, keys, self.compare, 0, listed, True)
 
 
 def plans_of(parts: Parts, step: Step | None = None) -> list[BucketPlan]:
@@ -98,44 +103,51 @@ def survey(parts: Parts, plans: Sequence[BucketPlan], step: str, planned: Planne
     for plan in plans:
         earlier = parts.journal.checkpoints(parts.run.run_id, _task(plan))
         fresh = not earlier and fresh
-        if len(earlier) == len(plan.ranges) and all(checkpoint.done for checkpoint in earlier):
+        if plan.has_ended(earlier):
             known.add(plan.pair.target.name)
             continue
         asyncio.run(_survey(parts, plan, step, planned))
-        surveys = parts.journal.checkpoints(parts.run.run_id, _task(plan))
-        if not all(checkpoint.done for checkpoint in surveys):
+        if not plan.has_ended(parts.journal.checkpoints(parts.run.run_id, _task(plan))):
             raise TimeBoxReached(
                 f"the time was up while bucket {plan.pair.source.name} was being looked at; call again to go on "
                 "(nothing was written to it)"
             )
     for plan in plans:
-        surveys, _ = surveyed(parts, plan)
+        surveys = surveyed(parts, plan)
         if plan.pair.target.name not in known:
             _note(parts, plan, summed(surveys))
         check_plan(plan.pair, [each.counters for each in surveys], yes=bool(parts.run.settings.get("yes")))
     return fresh
 
 
-def surveyed(parts: Parts, plan: BucketPlan) -> tuple[list[Checkpoint], dict[str, str]]:
-    """What the plan pass of a pair counted, range by range, and the keys to be renamed: new names, by them the old."""
-    checkpoints = list(parts.journal.checkpoints(parts.run.run_id, _task(plan)))
-    renamed, doubtful = renamed_keys(
-        [plan.task(place, "survey") for place in range(len(plan.ranges))],
-        checkpoints,
-        parts.sealer,
-        parts.objects.masker,
-    )
-    return [
-        reckoned(checkpoint, noted, renamed) for checkpoint, noted in zip(checkpoints, doubtful, strict=True)
-    ], renamed
+def surveyed(parts: Parts, plan: BucketPlan) -> list[Checkpoint]:
+    """What the plan pass of a pair counted, range by range."""
+    return list(parts.journal.checkpoints(parts.run.run_id, _task(plan)))
 
 
 def renamed_keys(
-    tasks: Sequence[RangeTask], checkpoints: Sequence[Checkpoint], sealer: Sealer, masker: Callable[[str], str]
-) -> tuple[dict[str, str], list[list[str]]]:
-    """From the plan pass: the personal keys by their new names, and for each range the keys that may be such names."""
-    noted = [noted_keys(task, checkpoint, sealer) for task, checkpoint in zip(tasks, checkpoints, strict=True)]
-    return masked_keys([key for personal, _ in noted for key in personal], masker), [doubtful for _, doubtful in noted]
+    journal: Journal, run_id: str, pair: BucketPair, tasks: Sequence[RangeTask], sealer: Sealer, masker: KeyMasker
+) -> dict[str, str]:
+    """The keys of a pair that are renamed, as they were found before its plan pass: new names, by them the old.
+    `tasks` are its ranges, each as `personal`."""
+    if pair.options.on_personal_key != "mask":
+        return {}
+    found = journal.checkpoints(run_id, personal_task(pair))
+    if len(found) != len(tasks) or not all(checkpoint.done for checkpoint in found):
+        raise JournalError(f"bucket {pair.target.name}: the journal does not hold the keys that are to be masked")
+    keys = [key for task, each in zip(tasks, found, strict=True) for key in personal_keys(task, each, sealer)]
+    return masked_keys(keys, masker, pair)
+
+
+def renamed_of(parts: Parts, plan: BucketPlan) -> dict[str, str]:
+    """The keys of a planned pair that are renamed: new names, by them the old."""
+    tasks = [plan.task(place, "personal") for place in range(len(plan.ranges))]
+    return renamed_keys(parts.journal, parts.run.run_id, plan.pair, tasks, parts.sealer, parts.objects.masker)
+
+
+def personal_task(pair: BucketPair) -> str:
+    """What the personal keys of a pair are called in the journal."""
+    return f"personal/{pair.target.name}"
 
 
 def sealed_ranges(ranges: Sequence[KeyRange], sealer: Sealer, context: str) -> str:
@@ -156,6 +168,7 @@ def _look(parts: Parts, pair: BucketPair) -> dict[str, Any]:
     """What is fixed for a pair's sync: the ranges, and how objects are compared."""
     started = parts.clock.now()
     guards.check_sync(pair, source_is_empty=False, delete=pair.delete)
+    guards.check_prefix(pair, parts.objects.masker)
     check_source(parts.store, pair)
     engine = parts.plan.engine
     wanted = engine.segments or RANGES_A_WORKER * engine.workers
@@ -163,7 +176,8 @@ def _look(parts: Parts, pair: BucketPair) -> dict[str, Any]:
     async def looked(transfer: ObjectTransfer) -> tuple[list[KeyRange], str]:
         try:
             ranges = await split(transfer, pair.source, pair.options.source_prefix, wanted)
-            return ranges, await _why_unlike(parts.store, pair, transfer, parts.objects.masker)
+            looked_at = None if _made_other_etags(parts, pair) else _LOOKED_AT
+            return ranges, await _why_unlike(parts.store, pair, transfer, parts.objects.masker, looked_at)
         finally:
             transfer.close()
 
@@ -181,6 +195,7 @@ def _look(parts: Parts, pair: BucketPair) -> dict[str, Any]:
         "started": started,
         "versioned": facts.versioned,
         "expires_versions": facts.expires_versions,
+        "aborts_uploads": facts.aborts_uploads,
         **({"inventory": inventory} if inventory is not None else {}),
     }
 
@@ -204,12 +219,26 @@ def _read(parts: Parts, pair: BucketPair, entry: Mapping[str, Any]) -> BucketPla
     )
 
 
+def _made_other_etags(parts: Parts, pair: BucketPair) -> bool:
+    """Whether the copies of the last sync of this target had other ETags than their sources, wherever they stand."""
+    for run in reversed(parts.journal.runs()):
+        if run.environment == parts.run.environment and run.run_id != parts.run.run_id:
+            counted = parts.journal.checkpoints(run.run_id, f"sync/{pair.target.name}")
+            if any(checkpoint.counters.get("copied") for checkpoint in counted):
+                return any(checkpoint.counters.get("other_etags") for checkpoint in counted)
+    return False
+
+
 async def _why_unlike(
-    store: ObjectStore, pair: BucketPair, transfer: ObjectTransfer, masker: Callable[[str], str]
+    store: ObjectStore,
+    pair: BucketPair,
+    transfer: ObjectTransfer,
+    masker: Callable[[str], str],
+    looked_at: int | None,
 ) -> str:
     """Why ETags cannot be compared, or nothing. Objects that a key of KMS encrypts have ETags that look like the MD5 of
     the content and are not: compared, they would be copied anew for ever. So a few that differ in nothing else are
-    asked about."""
+    asked about: of the first `looked_at` stretches, or wherever they stand."""
     if pair.options.compare != "etag":
         return ""
     doubtful: list[Operation] = []
@@ -226,7 +255,7 @@ async def _why_unlike(
                 and could_be_encrypted(operation.source, operation.target)
             ]
             looked += 1
-            if looked >= _LOOKED_AT or len(doubtful) >= _ASKED:
+            if looked == looked_at or len(doubtful) >= _ASKED:
                 break
     finally:
         await merged.aclose()  # type: ignore[attr-defined]
@@ -238,36 +267,59 @@ async def _why_unlike(
 
 
 async def _survey(parts: Parts, plan: BucketPlan, step: str, planned: Planned | None) -> None:
-    run, task, pair = parts.run, _task(plan), plan.pair
-    found = {checkpoint.segment: checkpoint for checkpoint in parts.journal.checkpoints(run.run_id, task)}
-    if found and len(found) > len(plan.ranges):
-        raise JournalError(f"bucket {pair.target.name}: the journal holds a plan pass of other ranges")
-    counted = {place: checkpoint.counters.get("objects", 0) for place, checkpoint in found.items()}
+    run, pair = parts.run, plan.pair
+    places = range(len(plan.ranges))
 
-    def save(checkpoint: Checkpoint) -> None:
-        parts.journal.save_checkpoint(run.run_id, run.epoch, task, checkpoint)
-        counted[checkpoint.segment] = checkpoint.counters["objects"]
-        parts.emit(Progress(step, f"{pair.source.name} (looked at)", sum(counted.values()), None, "objects"))
+    def start(task: str) -> tuple[list[Checkpoint], Callable[[Checkpoint], None]]:
+        """Where each range of the task stands, and what saves it and tells of it."""
+        found = {checkpoint.segment: checkpoint for checkpoint in parts.journal.checkpoints(run.run_id, task)}
+        if len(found) > len(plan.ranges):
+            raise JournalError(f"bucket {pair.target.name}: the journal holds a plan pass of other ranges")
+        counted = {place: checkpoint.counters.get("objects", 0) for place, checkpoint in found.items()}
+
+        def save(checkpoint: Checkpoint) -> None:
+            parts.journal.save_checkpoint(run.run_id, run.epoch, task, checkpoint)
+            counted[checkpoint.segment] = checkpoint.counters["objects"]
+            parts.emit(Progress(step, f"{pair.source.name} (looked at)", sum(counted.values()), None, "objects"))
+
+        return [found.get(place, Checkpoint(place, len(plan.ranges))) for place in places], save
 
     inventory = sorted_file(parts, pair, plan.listed)
     transfer = parts.objects.transfer(pair)
     try:
         with opened(inventory) as listed:
-            await together(
-                [
-                    survey_range(
-                        plan.task(place, "survey", listed),
-                        found.get(place, Checkpoint(place, len(plan.ranges))),
+            if pair.options.on_personal_key == "mask":
+                starts, save = start(personal_task(pair))
+                found = await together(
+                    find_personal(
+                        plan.task(place, "personal", listed),
+                        starts[place],
                         transfer=transfer,
                         sealer=parts.sealer,
                         save=save,
                         chosen=KeyFilter(pair.options, parts.objects.masker),
-                        planned=partial(planned, pair) if planned is not None else lambda operation: None,
                         stop_at=parts.objects.stop_at,
                         clock=parts.clock.now,
                     )
-                    for place in range(len(plan.ranges))
-                ]
+                    for place in places
+                )
+                if not plan.has_ended(found):
+                    return
+            renamed = renamed_of(parts, plan)
+            starts, save = start(_task(plan))
+            await together(
+                survey_range(
+                    plan.task(place, "survey", listed),
+                    starts[place],
+                    transfer=transfer,
+                    sealer=parts.sealer,
+                    save=save,
+                    chosen=KeyFilter(pair.options, parts.objects.masker, renamed),
+                    planned=partial(planned, pair) if planned is not None else lambda operation: None,
+                    stop_at=parts.objects.stop_at,
+                    clock=parts.clock.now,
+                )
+                for place in places
             )
     finally:
         transfer.close()

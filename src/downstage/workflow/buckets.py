@@ -10,7 +10,7 @@ from downstage.ports import Checkpoint, Lane
 from downstage.syncing.gate import allowances
 from downstage.syncing.keys import PERSONAL
 from downstage.syncing.whole import settled_by
-from downstage.workflow.bucket_plans import BucketPlan, plans_of, survey, surveyed
+from downstage.workflow.bucket_plans import BucketPlan, plans_of, renamed_of, survey, surveyed
 from downstage.workflow.bucket_proof import scan_buckets, verify_buckets
 from downstage.workflow.inventories import sorted_file
 from downstage.workflow.parts import ObjectWork, Parts, Step
@@ -23,6 +23,8 @@ TOGETHER = 4
 """Ranges of one bucket that one worker syncs at a time."""
 
 _MEGABYTE = 1_000_000
+_LARGE = 5 * 1024**3
+"""Above so many bytes an object is copied in parts."""
 
 
 def sync(parts: Parts, step: Step) -> str:
@@ -34,7 +36,7 @@ def sync(parts: Parts, step: Step) -> str:
     totals: dict[str, Mapping[str, int]] = {}
     for plan in plans:
         works.append(_work(parts, plan, fresh=fresh))
-        totals[plan.pair.target.name] = summed(surveyed(parts, plan)[0])
+        totals[plan.pair.target.name] = summed(surveyed(parts, plan))
     lanes = [lane for work in works for lane in _lanes(parts, work)]
 
     def tell() -> None:
@@ -57,29 +59,29 @@ def sync(parts: Parts, step: Step) -> str:
     late = [work.pair.target.name for work in works if not whole(_checkpoints(parts, work))]
     if late:
         raise TimeBoxReached(f"the time was up before bucket {', '.join(late)} was synced; call again to go on")
-    _note_markers(parts, step)
+    _note_leftovers(parts, step)
     return "; ".join([_said(parts, works), *(_listed(plan) for plan in plans if plan.listed is not None)])
 
 
 def _work(parts: Parts, plan: BucketPlan, *, fresh: bool) -> ObjectWork:
     """The lanes' work of one pair. What the plan pass of just now has found to be settled is entered as done."""
-    surveys, renamed = surveyed(parts, plan)
+    surveys = surveyed(parts, plan)
     counters = [each.counters for each in surveys]
     run, name = parts.run, plan.pair.target.name
     task = f"sync/{name}"
     known = {checkpoint.segment for checkpoint in parts.journal.checkpoints(run.run_id, task)}
 
-    def enter(place: int, counted: Mapping[str, int]) -> None:
+    def enter(place: int, counted: Mapping[str, int], digest: int = 0) -> None:
         if place not in known:
-            entered = Checkpoint(place, plan.segments, done=True, counters=counted)
+            entered = Checkpoint(place, plan.segments, done=True, digest=digest, counters=counted)
             parts.journal.save_checkpoint(run.run_id, run.epoch, task, entered)
 
     if fresh:
         for place, each in enumerate(surveys):
             settled = settled_by(each)
             if settled is not None:
-                enter(place, settled)
-    if not renamed:
+                enter(place, settled, each.digest)
+    if not renamed_of(parts, plan):
         skipped = sum(each.get("personal", 0) for each in counters)
         enter(len(plan.ranges), {"skipped": skipped, f"skipped: {PERSONAL}": skipped} if skipped else {})
     return ObjectWork(
@@ -87,7 +89,6 @@ def _work(parts: Parts, plan: BucketPlan, *, fresh: bool) -> ObjectWork:
         plan.compare,
         plan.sealed,
         plan.context,
-        f"survey/{name}",
         plan.segments,
         allowances(plan.pair, counters),
         sorted_file(parts, plan.pair, plan.listed),
@@ -107,16 +108,26 @@ def _checkpoints(parts: Parts, work: ObjectWork) -> list[Checkpoint]:
     return list(parts.journal.checkpoints(parts.run.run_id, f"sync/{work.pair.target.name}"))
 
 
-def _note_markers(parts: Parts, step: Step) -> None:
-    """Says of versioned targets what deletes leave behind: markers, which slow listings down as they pile up."""
+def _note_leftovers(parts: Parts, step: Step) -> None:
+    """Says what deletes leave behind in versioned targets, where markers slow listings down as they pile up, and what
+    large copies may leave behind in any: parts of an upload that nobody ended are billed for ever."""
     for entry in step.intent(dict)["bucket_plans"]:
-        deleted = summed(parts.journal.checkpoints(parts.run.run_id, f"sync/{entry['target']}")).get("deleted", 0)
+        counters = summed(parts.journal.checkpoints(parts.run.run_id, f"sync/{entry['target']}"))
+        deleted = counters.get("deleted", 0)
         if entry["versioned"] and deleted and not entry["expires_versions"]:
             parts.emit(
                 Note(
                     f"bucket {entry['target']} keeps versions: {deleted:,} deletes left markers, and no lifecycle rule "
                     "that we can see removes them; add one with NoncurrentVersionExpiration and "
                     "ExpiredObjectDeleteMarker"
+                )
+            )
+        if counters.get("bytes_copied", 0) > _LARGE and entry.get("aborts_uploads") is False:
+            parts.emit(
+                Note(
+                    f"bucket {entry['target']} has no lifecycle rule that removes the parts of uploads that were never "
+                    "ended, as a copy above 5 GB leaves them when it is killed; add one with "
+                    "AbortIncompleteMultipartUpload"
                 )
             )
 

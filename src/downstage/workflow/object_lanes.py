@@ -12,11 +12,12 @@ from typing import Any
 from downstage.domain.events import Event, ObjectSynced
 from downstage.domain.together import together
 from downstage.ports import Checkpoint, Journal, Lane, ObjectTransfer, RunRecord, Sealer
-from downstage.syncing.bucket import RangeTask, sync_range
+from downstage.syncing.bucket import sync_range
 from downstage.syncing.keys import KeyFilter, shown
 from downstage.syncing.listing import KeyRange, SourcePages
 from downstage.syncing.merge import Action
 from downstage.syncing.renamed import sync_renamed
+from downstage.syncing.task import RangeTask
 from downstage.workflow.bucket_plans import open_ranges, renamed_keys
 from downstage.workflow.inventories import opened
 from downstage.workflow.parts import ObjectWork
@@ -44,11 +45,8 @@ def object_lane(tools: ObjectTools, work: ObjectWork, stop_at: float | None, lan
 async def _synced(tools: ObjectTools, work: ObjectWork, stop_at: float | None, lane: Lane) -> None:
     run, journal, pair = tools.run, tools.journal, work.pair
     ranges = open_ranges(work.ranges, tools.sealer, work.context)
-    renamed: dict[str, str] = {}
-    if pair.options.on_personal_key == "mask":
-        tasks = [RangeTask(f"{work.context}/survey/{n}", pair, keys, work.compare, 0) for n, keys in enumerate(ranges)]
-        surveys = list(journal.checkpoints(run.run_id, work.survey))
-        renamed, _ = renamed_keys(tasks, surveys, tools.sealer, tools.masker)
+    tasks = [RangeTask(f"{work.context}/personal/{n}", pair, keys, work.compare, 0) for n, keys in enumerate(ranges)]
+    renamed = renamed_keys(journal, run.run_id, pair, tasks, tools.sealer, tools.masker)
     found = {checkpoint.segment: checkpoint for checkpoint in journal.checkpoints(run.run_id, lane.task)}
     save = partial(journal.save_checkpoint, run.run_id, run.epoch, lane.task)
 
@@ -61,7 +59,7 @@ async def _synced(tools: ObjectTools, work: ObjectWork, stop_at: float | None, l
     def segment(place: int, listed: SourcePages | None) -> Coroutine[Any, Any, Checkpoint]:
         start = found.get(place, Checkpoint(place, work.segments))
         keys = ranges[place] if place < len(ranges) else KeyRange()
-        task = RangeTask(f"{work.context}/sync/{place}", pair, keys, work.compare, work.deletes[place], listed)
+        task = RangeTask(f"{work.context}/sync/{place}", pair, keys, work.compare, work.deletes[place], listed, True)
         if place >= len(ranges):
             return sync_renamed(
                 task,
