@@ -36,13 +36,20 @@ def check(
 ) -> None:
     """List everything that would make a refresh fail, all at once. Touches nothing.
 
+    Looks at both identities, tables, buckets, domains and the deployer; at what the source's role may do (IAM's
+    simulation), whether the target's role can read the masking key (by trying), the buckets' encryption and versions,
+    this machine's clock and disk. What is worth knowing besides, and what AWS did not let it see, it says as well.
+
     Example: downstage check test
     """
     import orjson
 
     from downstage.app import looks
 
-    problems = looks.problems(open_project(config), environment)
+    notes: list[str] = []
+    problems = looks.problems(open_project(config), environment, notes.append)
+    for note in dict.fromkeys(notes):
+        typer.echo(orjson.dumps({"note": note}).decode() if json else f"· {note}")
     for problem in problems:
         if json:
             typer.echo(orjson.dumps({"problem": str(problem), "exit_code": problem.exit_code}).decode())
@@ -55,24 +62,41 @@ def check(
 
 
 def plan(
-    environment: options.Environment, config: options.Config = options.DEFAULT_CONFIG, json: options.Json = False
+    environment: options.Environment,
+    config: options.Config = options.DEFAULT_CONFIG,
+    engine: options.Engine = None,
+    workers: options.Workers = None,
+    json: options.Json = False,
 ) -> None:
-    """Show what a refresh would delete, make, copy and sync, with what AWS says now. Touches nothing.
+    """Show what a refresh would delete, make, copy and sync, with what AWS says now, and estimate what that takes:
+    capacity units, requests, hours, dollars, and what holds it up. Touches nothing.
+
+    The dollars are list prices, or those under 'prices' in the configuration; the hours come from what was measured and
+    assumed, see docs/planning.md.
 
     Example: downstage plan test
     """
+    import sys
+
     import orjson
 
     from downstage.app import looks
+    from downstage.app.estimating import record_of
+    from downstage.console.estimate import print_estimate
 
-    preview = looks.preview(open_project(config), environment)
+    project = open_project(config, engine, workers)
+    preview = looks.preview(project, environment)
+    load, found = looks.estimated(project, environment)
     if json:
-        typer.echo(orjson.dumps(preview, option=orjson.OPT_INDENT_2).decode())
+        record = {**preview, "estimate": record_of(load, found)}
+        typer.echo(orjson.dumps(record, option=orjson.OPT_INDENT_2).decode())
         return
     for heading, lines in preview.items():
         typer.echo(f"{heading}:")
         for line in lines or ["nothing"]:
             typer.echo(f"  {line}")
+    typer.echo("estimate:")
+    print_estimate(found, load, sys.stdout)
 
 
 def add_to(app: typer.Typer) -> None:

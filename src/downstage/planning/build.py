@@ -7,18 +7,25 @@ where a target is meant. Whether the plan is *safe* is for `guards`; whether the
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from downstage.config import flags, schema, tables
 from downstage.config.buckets import BucketPair as BucketSettings
 from downstage.config.buckets import Inventory as InventorySettings
 from downstage.config.checks import canonical, nearest
+from downstage.config.launcher import GlueJob, Launcher
 from downstage.config.masking_files import MaskingFiles, read_masking_files
+from downstage.config.search import Backfill as BackfillSettings
+from downstage.config.search import Search as SearchSettings
+from downstage.config.search import Streams as StreamsSettings
 from downstage.domain.environment import Environment
 from downstage.domain.export import ExportPlan
 from downstage.domain.flags import configured_values, mentioned, substituted
+from downstage.domain.glue import GluePlan
 from downstage.domain.inventory import InventoryPlan
 from downstage.domain.plan import (
+    Backfill,
     BucketPair,
     Deploy,
     EnginePlan,
@@ -49,7 +56,7 @@ from downstage.domain.refs import (
 from downstage.domain.table_schema import ParityTerms, Units
 from downstage.errors import ConfigError
 
-ENGINES = ("local", "serial")
+ENGINES = ("local", "serial", "spark", "glue")
 
 
 def build_plan(
@@ -82,7 +89,7 @@ def build_plan(
         source=source,
         target=target,
         masking=_masking(config.masking, environment, base, files or read_masking_files(config, base)),
-        engine=_engine(config.engine, engine, workers, segments),
+        engine=_engine(config.engine, engine, workers, segments, source.region),
         flags=tuple(_flag(flag, target) for flag in refresh.flags),
         wipe=None if refresh.wipe is None else Wipe(refresh.wipe.tables, refresh.wipe.domains),
         deploy=_deploy(refresh, target, base),
@@ -101,6 +108,8 @@ def build_plan(
         rates=Rates(_rate(refresh.rates.read), _rate(refresh.rates.write), _rate(refresh.rates.verify)),
         max_quarantine=_max_quarantine(refresh.max_quarantine),
         approve=refresh.approve,
+        source_role=config.preflight.source_role,
+        exporter=_exporter(config.launcher, source),
     )
 
 
@@ -165,7 +174,15 @@ def environment_of(config: schema.Config, name: str, *, base: Path) -> Environme
         credentials_file=None if credentials is None else _absolute(base, credentials),
         endpoint=configured.endpoint,
         search_endpoints=tuple(configured.search_endpoints.items()),
+        external_id=configured.external_id,
     )
+
+
+def _exporter(launcher: Launcher | None, source: Environment) -> Environment | None:
+    """The source's account, signed in to as whoever started Downstage: no role is assumed."""
+    if launcher is None or not launcher.exports:
+        return None
+    return replace(source, role=None, external_id=None)
 
 
 def environments_of(config: schema.Config, *, base: Path) -> tuple[Environment, ...]:
@@ -203,17 +220,41 @@ def _key(reference: str, base: Path) -> str:
     return f"file:{_absolute(base, rest)}" if kind == "file" else reference
 
 
-def _engine(configured: schema.Engine, name: str | None, workers: int | None, segments: int | None) -> EnginePlan:
+def _engine(
+    configured: schema.Engine, name: str | None, workers: int | None, segments: int | None, region: str
+) -> EnginePlan:
     if name is not None and name not in ENGINES:
         raise ConfigError(f"there is no engine '{name}'; {_hint(name, ENGINES)}")
+    glue = None if configured.glue is None else _glue(configured.glue, region)
+    chosen = name or configured.default
+    if workers is None:
+        everywhere = chosen == "glue" and glue is not None and "workers" not in configured.model_fields_set
+        workers = glue.slots if everywhere and glue is not None else configured.workers
     plan = EnginePlan(
-        name=name or configured.default,
-        workers=configured.workers if workers is None else workers,
+        name=chosen,
+        workers=workers,
         segments=configured.segments if segments is None else segments,
+        master=configured.spark.master,
+        conf=tuple(sorted(configured.spark.conf.items())),
+        glue=glue,
     )
     if plan.workers < 1 or (plan.segments is not None and plan.segments < 1):
         raise ConfigError("the numbers of workers and segments must be at least 1")
     return plan
+
+
+def _glue(job: GlueJob, region: str) -> GluePlan:
+    return GluePlan(
+        job=job.job,
+        role=job.role,
+        bucket=job.bucket,
+        region=job.region or region,
+        prefix=job.prefix,
+        version=job.glue_version,
+        worker_type=job.worker_type,
+        workers=job.workers,
+        timeout_minutes=job.timeout_minutes,
+    )
 
 
 def _sync_options(bucket: BucketSettings, source_account: str = "") -> SyncOptions:
@@ -275,13 +316,13 @@ def _deploy(refresh: schema.Refresh, target: Environment, base: Path) -> Deploy 
     return Deploy(deploy.kind, options)
 
 
-def _streams(streams: schema.Streams | None, target: Environment) -> Streams | None:
+def _streams(streams: StreamsSettings | None, target: Environment) -> Streams | None:
     if streams is None:
         return None
-    return Streams(streams.functions, streams.regions or (target.region,))
+    return Streams(streams.functions, streams.regions or (target.region,), streams.others)
 
 
-def _search(search: schema.Search | None, source: Environment, target: Environment) -> SearchPlan | None:
+def _search(search: SearchSettings | None, source: Environment, target: Environment) -> SearchPlan | None:
     if search is None:
         return None
     return SearchPlan(
@@ -290,7 +331,12 @@ def _search(search: schema.Search | None, source: Environment, target: Environme
         document_id=search.id,
         expectations=tuple(IndexExpectation(index, condition) for index, condition in search.expect.items()),
         patience=search.patience,
+        backfill=_backfill(search.backfill),
     )
+
+
+def _backfill(settings: BackfillSettings | None) -> Backfill | None:
+    return None if settings is None else Backfill(settings.call, settings.attributes, settings.automatic)
 
 
 def _absolute(base: Path, path: str) -> str:

@@ -9,14 +9,14 @@ configuration's own checks: a plan may have been built elsewhere, or come back f
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from fnmatch import fnmatchcase
 
 from downstage.domain.environment import Caller, Environment
 from downstage.domain.export import FOLDER, ExportPlan, bare_arn, export_id, root_of
 from downstage.domain.plan import BucketPair, ItemFlag, RefreshPlan
 from downstage.domain.refs import ExportBucket, TargetBucket, TargetDomain, TargetTable
-from downstage.errors import GuardRefused, RunConflict
+from downstage.errors import GuardRefused, MaskingError, RunConflict
 
 OWN_PREFIX = "downstage-"
 """Names of our own control tables begin with this."""
@@ -163,6 +163,22 @@ def check_sync(pair: BucketPair, *, source_is_empty: bool | None, delete: bool, 
         "so every object of the target would go",
         "check the source's name and credentials, or set 'delete: false'",
     )
+
+
+def check_prefix(pair: BucketPair, masker: Callable[[str], str]) -> None:
+    """What every key of the target begins with holds no address, which `masker` would change."""
+    prefix = pair.options.target_prefix
+    try:
+        personal = masker(prefix) != prefix
+    except MaskingError:
+        personal = True
+    if personal:
+        raise _refused(
+            f"syncing bucket '{pair.source.name}'",
+            f"every key of bucket '{pair.target.name}' would hold the e-mail address that stands in 'to_prefix' (in "
+            "'from_prefix', if nothing else is said)",
+            "set a 'to_prefix' without an address",
+        )
 
 
 def check_copy_target(table: TargetTable, *, empty: bool | None, resumes_own_run: bool) -> None:

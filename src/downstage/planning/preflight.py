@@ -14,7 +14,8 @@ from downstage.domain.environment import Environment
 from downstage.domain.export import ExportPlan
 from downstage.domain.plan import BucketPair, RefreshPlan, TablePair
 from downstage.errors import AwsError, ConfigError, DownstageError, NotFound, Unreachable
-from downstage.planning import guards
+from downstage.planning import guards, surroundings
+from downstage.planning.consumers import check_others, concerns
 from downstage.planning.exports import check_facts, check_window
 from downstage.ports import (
     Deployer,
@@ -27,6 +28,10 @@ from downstage.ports import (
     TableExports,
     TableFacts,
 )
+
+
+def _unheard(_text: str) -> None:
+    """Where nobody listens."""
 
 
 def find_problems(
@@ -46,13 +51,19 @@ def find_problems(
     steps: Collection[str] | None = None,
     exports: TableExports | None = None,
     export_files: ExportFiles | None = None,
+    masker: Callable[[str], str] | None = None,
+    around: surroundings.Surroundings | None = None,
+    note: Callable[[str], None] = _unheard,
 ) -> list[DownstageError]:
     """All problems, worst side first; an empty list means that nothing stands in the way.
 
-    `check_masking` raises ConfigError if the masking policy cannot stand on a source table.
-    `steps` are those that will run; None means all of them.
+    `check_masking` raises ConfigError if the masking policy cannot stand on a source table; `masker` pseudonymises the
+    addresses in a text.
+    `steps` are those that will run; None means all of them. `around` is what is looked at besides; `note` is told what
+    is worth knowing and no problem, and what could not be looked at.
     """
     problems: list[DownstageError] = []
+    sources: list[TableFacts] = []
 
     def runs(step: str) -> bool:
         return steps is None or step in steps
@@ -68,22 +79,36 @@ def find_problems(
 
     look(lambda: guards.check_accounts(plan, environments))
     look(lambda: guards.check_exports(plan))
+    if masker is not None:
+        for bucket in plan.buckets:
+            look(partial(guards.check_prefix, bucket, masker))
     source_there = look(lambda: guards.check_identity(plan.source, source_identity.caller(), environments))
     target_there = look(lambda: guards.check_identity(plan.target, target_identity.caller(), environments))
+    if around is not None and not any(isinstance(problem, Unreachable) for problem in problems):
+        look(lambda: surroundings.check_clock(around, note))
     if source_there:
         for pair in plan.tables:
-            look(partial(_source_table, source_tables, pair.source.name, check_masking))
+            look(partial(_source_table, source_tables, pair.source.name, check_masking, sources))
             if pair.export is not None and exports is not None and export_files is not None:
                 look(partial(export_files.check, pair.export.bucket))
                 look(partial(_export, pair, pair.export, exports))
         if plan.search is not None and plan.search.source is not None:
             look(partial(_domain, source_domains, plan.search.source.name, "source", "search.from"))
+        if around is not None:
+            look(lambda: surroundings.check_source_role(plan, around.source_role, note))
     if target_there:
         look(lambda: check_wipe(plan, target_tables, target_domains))
         for bucket in plan.buckets:
             look(partial(_bucket, store, bucket))
+            if around is not None:
+                look(partial(surroundings.check_bucket, bucket, store, around.bucket_keys, note))
+        if around is not None:
+            look(lambda: surroundings.check_masking_key(plan, around.key_probe, note))
         if consumers is not None:
             look(lambda: _consumers(plan, consumers))
+            look(lambda: check_others(plan, consumers, target_tables))
+            if around is not None:
+                look(lambda: surroundings.name_consumers(plan, consumers, note))
         if source_there and deployer is not None and runs("deploy"):
             look(deployer.check)
         if plan.deploy is None or not runs("deploy"):
@@ -94,6 +119,11 @@ def find_problems(
         if runs("copy") and (plan.wipe is None or not runs("wipe")):
             for pair in plan.tables:
                 look(partial(_empty_target, target_tables, pair))
+    if around is not None:
+        look(lambda: surroundings.check_disk(around, sources, note))
+    if source_there and target_there:
+        for concern in concerns(plan, consumers=consumers, source_tables=source_tables, target_tables=target_tables):
+            note(concern)
     return problems
 
 
@@ -112,8 +142,11 @@ def _table(tables: TableAdmin, name: str) -> None:
     tables.facts(name)
 
 
-def _source_table(tables: TableAdmin, name: str, check_masking: Callable[[TableFacts], None]) -> None:
-    check_masking(tables.facts(name))
+def _source_table(
+    tables: TableAdmin, name: str, check_masking: Callable[[TableFacts], None], found: list[TableFacts]
+) -> None:
+    found.append(tables.facts(name))
+    check_masking(found[-1])
 
 
 def _export(pair: TablePair, export: ExportPlan, exports: TableExports) -> None:
@@ -159,7 +192,8 @@ def _empty_target(tables: TableAdmin, pair: TablePair) -> None:
 
 
 def _consumers(plan: RefreshPlan, consumers: StreamControl) -> None:
-    if not consumers.consumers([pair.target.name for pair in plan.tables]):
+    configured = plan.streams is None or bool(plan.streams.functions)
+    if configured and not consumers.consumers([pair.target.name for pair in plan.tables]):
         raise ConfigError(
             "streams.functions: no event-source mapping of the target tables belongs to a function of that name; "
             "correct the names, or remove 'streams'"

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from downstage.domain.table_schema import Units
 from downstage.ports.items import Item, RawItem
 
 
@@ -57,9 +58,37 @@ class ItemMender(ItemGetter, Protocol):
     async def delete(self, key: Item) -> bool: ...
 
 
+_NONE_SET = Units()
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What a table, or one of its global indexes, can take, in units a second.
+
+    `provisioned` counts unless `on_demand`, where `maximum` is the limit that was set, and `warm` what AWS says it
+    takes at once. None: not set, or not told.
+    """
+
+    on_demand: bool = True
+    provisioned: Units = _NONE_SET
+    maximum: Units = _NONE_SET
+    warm: Units = _NONE_SET
+
+
+@dataclass(frozen=True, slots=True)
+class IndexFacts:
+    """A global secondary index: how many entries it holds and how large they are together, both hours old."""
+
+    name: str
+    items: int
+    size: int
+    capacity: Capacity = Capacity()
+
+
 @dataclass(frozen=True, slots=True)
 class TableFacts:
-    """What is known of a table: its identity survives no re-creation (`table_id`), `items` and `size` lag by hours."""
+    """What is known of a table: its identity survives no re-creation (`table_id`), `items` and `size` (bytes) lag by
+    hours. `replicas` are those in other regions; `infrequent` is the table class Standard-Infrequent Access."""
 
     name: str
     arn: str
@@ -71,3 +100,7 @@ class TableFacts:
     ttl_attribute: str | None = None
     stream_arn: str | None = None
     index_key_names: tuple[str, ...] = ()
+    capacity: Capacity = Capacity()
+    indexes: tuple[IndexFacts, ...] = ()
+    replicas: int = 0
+    infrequent: bool = False

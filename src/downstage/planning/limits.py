@@ -1,0 +1,129 @@
+"""What holds a part of a refresh up, and for how long: capacity, set rates, workers, listings, streams.
+
+Each limit says how many seconds it alone would need; the longest counts, for what they limit goes on at one time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from downstage.domain.table_schema import Units
+from downstage.planning import assumptions as given
+from downstage.planning.units import TableUnits, written
+from downstage.planning.workload import BucketLoad, Means, TableLoad, Workload
+from downstage.ports import Capacity
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Something that holds a step up, in words, and for how long it would alone."""
+
+    what: str
+    seconds: float
+
+
+def copying(table: TableLoad, units: TableUnits, load: Workload) -> Iterable[Limit]:
+    if not table.exported:
+        yield _capacity(f"table {table.source}", "reads", table.read, units.read)
+        yield from _rate("rates.read of the configuration", load.read_rate, units.read)
+    yield _capacity(f"table {table.target}", "writes", table.write, written(table.items, table.size))
+    for index in table.indexes:
+        name = f"index {index.name} of table {table.target}"
+        yield _capacity(name, "writes", index.capacity, written(index.items, index.size))
+    yield from _rate("rates.write of the configuration", load.write_rate, units.write / (1 + table.replicas))
+    slower = 1.0 if load.means.compiled else given.PURE_FACTOR
+    yield _lanes(load.means, _weighed(table) * given.COPY_SECONDS * slower)
+
+
+def verifying(table: TableLoad, units: TableUnits, load: Workload) -> Iterable[Limit]:
+    yield _capacity(f"table {table.target}", "reads", table.write, units.verify)
+    yield from _rate("rates.verify of the configuration", load.verify_rate, units.verify)
+    yield _lanes(load.means, _weighed(table) * given.VERIFY_SECONDS)
+
+
+def _weighed(table: TableLoad) -> float:
+    """How many items of the measured size the table's are worth."""
+    return max(float(table.items), table.size / given.MEASURED_BYTES)
+
+
+def _capacity(name: str, way: str, capacity: Capacity, units: float) -> Limit:
+    """How long a table needs for so many units, by what limits it first."""
+    reads = way == "reads"
+
+    def of(units: Units) -> int | None:
+        return units.read if reads else units.write
+
+    if not capacity.on_demand:
+        rate = of(capacity.provisioned) or 1
+        return Limit(f"{name}: its provisioned {way} ({rate:,} a second)", units / rate)
+    warm, most = of(capacity.warm), of(capacity.maximum)
+    takes = warm or (given.COLD_READ if reads else given.COLD_WRITE)
+    if most is not None and most <= takes:
+        return Limit(f"{name}: its on-demand maximum for {way} ({most:,} a second)", units / max(most, 1))
+    what = "its warm throughput" if warm else "what a new on-demand table takes"
+    return Limit(f"{name}: {what} for {way} ({takes:,.0f} a second)", units / takes)
+
+
+def _rate(name: str, rate: float | None, units: float) -> Iterable[Limit]:
+    if rate is not None:
+        yield Limit(f"{name} ({rate:,.0f} a second)", units / rate)
+
+
+def _lanes(means: Means, work: float) -> Limit:
+    """How long the workers need for so many seconds of one core's work."""
+    lanes = lanes_of(means)
+    if means.engine == "serial":
+        return Limit("the serial engine: one worker", work)
+    if means.engine == "local" and means.cores < means.workers:
+        cores = "core" if lanes == 1 else "cores"
+        return Limit(f"this machine's {lanes} {cores}, for {means.workers} workers", work / lanes)
+    return Limit(f"engine.workers ({means.workers})", work / lanes)
+
+
+def lanes_of(means: Means) -> int:
+    """How many cores work at one time."""
+    if means.engine == "serial":
+        return 1
+    if means.engine == "local":
+        return max(1, min(means.workers, means.cores))
+    if means.engine == "glue":
+        return max(1, means.workers - 1) * given.GLUE_CORES
+    return means.workers
+
+
+def listing(bucket: BucketLoad, means: Means) -> Limit:
+    """Both buckets of a pair, listed side by side, each in ranges if it is large."""
+    keys = max(bucket.objects, bucket.held)
+    ranges = max(1, min(keys // given.RANGE_OBJECTS, given.RANGES_A_WORKER * means.workers))
+    return Limit(f"bucket {bucket.source}: its listing", keys / (given.KEYS_A_SECOND * ranges))
+
+
+def copies(bucket: BucketLoad, means: Means) -> Iterable[Limit]:
+    yield Limit(
+        f"bucket {bucket.target}: the {given.COPIES_A_PREFIX:,.0f} copies a second that S3 documents for a prefix",
+        bucket.objects / given.COPIES_A_PREFIX,
+    )
+    wait = given.COPY_LATENCY / given.COPIES_AT_ONCE
+    yield Limit(_lanes(means, 0.0).what, bucket.objects * max(given.OBJECT_SECONDS, wait) / lanes_of(means))
+
+
+def delivery(load: Workload) -> Limit:
+    """How long the streams' consumers need for everything that was written: each table's stream by itself."""
+    each = f"its stream ({given.RECORDS_A_SHARD:,.0f} records a second a shard, assumed)"
+    return slowest(
+        Limit(f"table {table.target}: {each}", table.items / (shards_of(table) * given.RECORDS_A_SHARD))
+        for table in (load.tables if load.delivered else ())
+    )
+
+
+def shards_of(table: TableLoad) -> int:
+    """About how many shards the target's stream has: one a partition."""
+    capacity = table.write
+    rate = capacity.warm.write or given.COLD_WRITE if capacity.on_demand else capacity.provisioned.write or 1
+    return max(1, math.ceil(table.size / given.PARTITION_BYTES), math.ceil(rate / given.PARTITION_WRITES))
+
+
+def slowest(limits: Iterable[Limit]) -> Limit:
+    return max(limits, key=lambda limit: limit.seconds, default=Limit("", 0.0))
