@@ -43,6 +43,14 @@ class MappingControl:
 
     def consumers(self, tables: Sequence[str]) -> Sequence[Consumer]:
         """The mappings of the configured functions on streams of `tables`, also on streams that are gone."""
+        return [consumer for consumer in self._on(tables) if self._wanted(consumer.function.partition(":")[0])]
+
+    def others(self, tables: Sequence[str]) -> Sequence[Consumer]:
+        """The mappings of all other functions on streams of `tables`."""
+        return [consumer for consumer in self._on(tables) if not self._wanted(consumer.function.partition(":")[0])]
+
+    def _on(self, tables: Sequence[str]) -> Sequence[Consumer]:
+        """Every mapping on a stream of `tables`, in every region that is looked at."""
         found = []
         for region in self._streams.regions or (self._target.environment.region,):
             with calling(self._target.environment, f"list the event-source mappings in {region}"):
@@ -50,11 +58,7 @@ class MappingControl:
                 mappings = [mapping for page in pages for mapping in page["EventSourceMappings"]]
             for mapping in mappings:
                 consumer = _consumer(mapping, region)
-                if (
-                    consumer is not None
-                    and consumer.table in tables
-                    and self._wanted(consumer.function.partition(":")[0])
-                ):
+                if consumer is not None and consumer.table in tables:
                     found.append(consumer)
         return sorted(found, key=lambda consumer: (consumer.table, consumer.function, consumer.stream_arn))
 
@@ -133,6 +137,8 @@ def _consumer(mapping: Mapping[str, Any], region: str) -> Consumer | None:
         state=mapping["State"],
         region=region,
         settings=settings_of(mapping),
+        starts=str(mapping.get("StartingPosition") or ""),
+        last_result=str(mapping.get("LastProcessingResult") or ""),
     )
 
 

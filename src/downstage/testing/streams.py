@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from fnmatch import fnmatchcase
 
 from downstage.errors import NotFound
 from downstage.ports import Consumer, Item
@@ -13,20 +14,25 @@ Deliver = Callable[[Item], None]
 
 
 class MemoryConsumers:
-    """Implements `ports.StreamControl` over memory tables. `mappings` by uuid; `deliver` is the function's body."""
+    """Implements `ports.StreamControl` over memory tables. `mappings` by uuid; `deliver` is the function's body, and
+    `functions` the patterns of those that are configured."""
 
     def __init__(self, tables: MemoryTables, deliver: Deliver, writes: list[str]) -> None:
         self.mappings: dict[str, Consumer] = {}
+        self.functions: tuple[str, ...] = ("streams_*",)
         self._tables = tables
         self._deliver = deliver
         self._writes = writes
         self._made = 0
 
-    def add(self, function: str, table: str, stream_arn: str, *, enabled: bool = True) -> Consumer:
+    def add(
+        self, function: str, table: str, stream_arn: str, *, enabled: bool = True, starts: str = "TRIM_HORIZON"
+    ) -> Consumer:
         """A new mapping."""
         self._made += 1
         state = "Enabled" if enabled else "Disabled"
-        consumer = Consumer(f"uuid-{self._made}", function, table, stream_arn, state, "us-east-1")
+        uuid = f"uuid-{self._made}"
+        consumer = Consumer(uuid, function, table, stream_arn, state, "us-east-1", {}, starts, "OK")
         self.mappings[consumer.uuid] = consumer
         if enabled:
             self._attach(consumer)
@@ -39,7 +45,14 @@ class MemoryConsumers:
 
     def consumers(self, tables: Sequence[str]) -> Sequence[Consumer]:
         """The mappings on streams of these tables, also on streams that are gone."""
-        return [consumer for consumer in self.mappings.values() if consumer.table in tables]
+        return [one for one in self.mappings.values() if one.table in tables and self._configured(one)]
+
+    def others(self, tables: Sequence[str]) -> Sequence[Consumer]:
+        """The mappings of functions that are not configured."""
+        return [one for one in self.mappings.values() if one.table in tables and not self._configured(one)]
+
+    def _configured(self, consumer: Consumer) -> bool:
+        return any(fnmatchcase(consumer.function, pattern) for pattern in self.functions)
 
     def switch(self, consumer: Consumer, on: bool) -> None:
         """Switches it; an enabled one gets what the stream has kept."""

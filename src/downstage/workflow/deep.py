@@ -17,7 +17,8 @@ from downstage.domain.table_outcome import Differences
 from downstage.ports import Checkpoint, Lane
 from downstage.proof import digest
 from downstage.verify.item_names import ItemNames, shown
-from downstage.verify.spill import Difference, Side, Spill, Survey
+from downstage.verify.spill import Spill
+from downstage.verify.spill_records import Difference, Side, Survey
 from downstage.verify.telling import Candidate, Told, tell_apart
 from downstage.workflow.deep_lanes import CHUNKS
 from downstage.workflow.parts import Deep, DeepWork, Parts, TableWork
@@ -60,9 +61,7 @@ def look_deep(parts: Parts, deep: Deep, work: TableWork, reference: Reference, *
     with; who only looks wants to know how things stand now."""
     job = deep_work(parts, deep, work)
     _clear(parts, deep)
-    if not keep:
-        Spill.discard(job.spill)
-    with Spill.begin(job.spill, parts.run.epoch) as spill:
+    with Spill.begin(job.spill, parts.run.epoch, anew=not keep) as spill:
         looked = _look(parts, deep, job, reference, spill)
     if not keep:
         Spill.discard(job.spill)

@@ -24,7 +24,8 @@ from downstage.errors import MaskingError
 from downstage.ports import Item, ItemGetter, ItemMender, ItemReader, Journal, Lane, RawItem, Sealer
 from downstage.proof import digest
 from downstage.verify.item_names import ItemNames, key_reader
-from downstage.verify.spill import Difference, Side, Spill
+from downstage.verify.spill import Spill
+from downstage.verify.spill_records import Difference, Side
 from downstage.verify.survey import Scan, Shape, locate, open_key, survey_segment
 from downstage.workflow.parts import DeepWork
 from downstage.workflow.reference import copy_task

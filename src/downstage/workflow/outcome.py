@@ -17,10 +17,13 @@ from downstage.workflow.exports import DISCARD, EXPORT
 from downstage.workflow.parity import PARITY, parity_outcome
 from downstage.workflow.reference import REPAIR, Reference, reference_in
 from downstage.workflow.standing import PUT_BACK, standing
+from downstage.workflow.stopped import STOPPED, stop_of
 from downstage.workflow.sums import summed, total_digest, whole
+from downstage.workflow.unsent import UNSENT, unsent_of
 
 _PLACES = 50
 _NAMED = 20
+_ASIDES = (STOPPED, UNSENT)
 _SCANNING = ("verify-tables", "verify-buckets", "verify-index", "scan")
 
 
@@ -43,7 +46,7 @@ def outcome_of(journal: Journal, run: RunRecord, order: Sequence[str]) -> Refres
         ended=run.ended,
         steps=tuple(
             _step(name, records.get(name))
-            for name in (REPAIR, *order, *(name for name in records if name not in (REPAIR, *order)))
+            for name in (REPAIR, *order, *(name for name in records if name not in (REPAIR, *_ASIDES, *order)))
             if name in records or (run.kind == "refresh" and name != REPAIR)
         ),
         tables=tuple(_tables(journal, run, records)),
@@ -56,6 +59,8 @@ def outcome_of(journal: Journal, run: RunRecord, order: Sequence[str]) -> Refres
         parity=parity_outcome(records.get(PARITY)),
         kind=run.kind,
         standing=standing(run, records),
+        stop=stop_of(run, records),
+        unsent=unsent_of(records),
     )
 
 
@@ -188,6 +193,8 @@ def _buckets(journal: Journal, run: RunRecord, records: Mapping[str, StepRecord]
                 changed=proof.get("changed", 0),
                 contents=proof.get("contents", 0),
                 altered=proof.get("altered", 0),
+                extra=proof.get("extra", 0),
+                foreign=proof.get("foreign", False),
                 compared_by=proof.get("compared_by", ""),
                 names=tuple(dict.fromkeys((*(name for name, _ in failed[:_NAMED]), *proof.get("names", ())))),
             )
@@ -249,6 +256,12 @@ def _masking(recorded: Mapping[str, Any]) -> MaskingOutcome:
 
 
 def _consumers(records: Mapping[str, StepRecord]) -> str:
+    off = records.get("consumers-off")
+    others = list(off.result.get("others", ())) if off is not None else []
+    return _switched(records) + (f"; not held off, for nobody names them: {', '.join(others)}" if others else "")
+
+
+def _switched(records: Mapping[str, StepRecord]) -> str:
     on, off, back = (records.get(name) for name in ("consumers-on", "consumers-off", PUT_BACK))
     if back is not None and back.state == StepState.DONE:
         return back.detail

@@ -16,8 +16,9 @@ from downstage.domain.environment import Environment
 from downstage.domain.events import Event
 from downstage.domain.export import ExportSource
 from downstage.domain.outcome import StepState
-from downstage.domain.plan import BucketPair, Compare, RefreshPlan
+from downstage.domain.plan import Backfill, BucketPair, Compare, RefreshPlan
 from downstage.planning import guards
+from downstage.planning.surroundings import Surroundings
 from downstage.ports import (
     Clock,
     Deployer,
@@ -85,6 +86,16 @@ class DeepWork:
     copy_run: str
 
 
+class IndexLanes(Protocol):
+    """Makes the picklable function that engines call for each lane of a backfill. `only` are the indexes asked for
+    (None: all); a `dry` one sends nothing. `version` tells one mapping from another, for a run that is resumed."""
+
+    def backfill(
+        self, run: RunRecord, tables: Sequence[TableWork], *, dry: bool, only: Sequence[str] | None
+    ) -> Callable[[Lane], None]: ...
+    def version(self, settings: Backfill) -> str: ...
+
+
 class DeepLanes(Protocol):
     """Makes the picklable function that engines call for each lane of a deep comparison."""
 
@@ -104,14 +115,13 @@ class Deep:
 class ObjectWork:
     """One bucket pair's lanes, decided by the plan pass. `ranges` is sealed (its bounds are keys); `context` is what it
     and the cursors are sealed for. `deletes` is what each segment may delete; the last segment, beyond the ranges, is
-    of the `renamed` keys, which the lane reads from the plan pass (`survey`). `inventory` is the sorted file that
-    lists the source, if it is not listed itself."""
+    of the renamed keys, which the lane reads from the journal. `inventory` is the sorted file that lists the source, if
+    it is not listed itself."""
 
     pair: BucketPair
     compare: Compare
     ranges: str
     context: str
-    survey: str
     segments: int
     deletes: tuple[int, ...]
     inventory: Path | None = None
@@ -175,8 +185,10 @@ class Parts:
     canary_key: CanaryKey | None = None
     schemas: Callable[[], Sequence[Mapping[str, Any]]] | None = None
     deep: Deep | None = None
+    index_lanes: IndexLanes | None = None
     exports: TableExports | None = None
     export_files: ExportFiles | None = None
+    around: Surroundings | None = None
     still_ours: Callable[[], None] = _always_ours
 
     @property

@@ -8,11 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
+from downstage.domain.events import Note
 from downstage.domain.plan import Flag, ParameterFlag
 from downstage.errors import ConfigError, DownstageError, VerificationFailed
 from downstage.planning import guards
+from downstage.planning.consumers import check_others, unnamed
 from downstage.planning.preflight import check_wipe, find_problems
+from downstage.ports import Journal, RunRecord, Sealer
 from downstage.proof import digest
+from downstage.workflow.backfill import mapping_problems
 from downstage.workflow.bucket_plans import plans_of, survey
 from downstage.workflow.parts import Parts, Step
 
@@ -22,7 +28,7 @@ _GRAVEST_LAST = (1, 2, 3)
 
 def problems_of(parts: Parts) -> list[DownstageError]:
     """Everything that would make the refresh fail later, the buckets' plan pass apart."""
-    return find_problems(
+    found = find_problems(
         parts.plan,
         parts.environments,
         source_identity=parts.source_identity,
@@ -38,7 +44,11 @@ def problems_of(parts: Parts) -> list[DownstageError]:
         steps=parts.run.settings.get("steps"),
         exports=parts.exports,
         export_files=parts.export_files,
+        masker=parts.objects.masker,
+        around=parts.around,
+        note=lambda text: parts.emit(Note(text)),
     )
+    return [*found, *mapping_problems(parts.plan)]
 
 
 def preflight(parts: Parts, step: Step) -> str:
@@ -70,7 +80,7 @@ def _consumers_on(parts: Parts) -> list[str]:
 def flags(parts: Parts, step: Step) -> str:
     """Writes every flag, reads each back consistently and compares."""
     parts.guard()
-    step.intent(lambda: {"flags": [flag.label for flag in parts.plan.flags]})
+    step.intent(lambda: {"flags": [flag.label for flag in parts.plan.flags], "before": _values_before(parts)})
     for flag in parts.plan.flags:
         parts.flags.write(flag)
         if not _reads(flag, parts.flags.read(flag)):
@@ -78,6 +88,24 @@ def flags(parts: Parts, step: Step) -> str:
                 f"the flag {flag.label} was written but reads otherwise: look for who else sets it"
             )
     return f"{len(parts.plan.flags)} set and read back"
+
+
+def _values_before(parts: Parts) -> str:
+    """What the flags were before this run, sealed: a flag may hold anything."""
+    found = [[flag.label, parts.flags.read(flag)] for flag in parts.plan.flags]
+    return parts.sealer.seal(orjson.dumps(found), f"{parts.run.run_id}/flags")
+
+
+def values_before(journal: Journal, run: RunRecord, sealer: Sealer) -> list[tuple[str, Any]]:
+    """Each flag's label, and its value before the run set it (None: it was not set). Nothing if it set none.
+
+    Raises JournalError if the masking key is not the run's.
+    """
+    record = journal.step(run.run_id, "flags")
+    if record is None or not record.intent.get("before"):
+        return []
+    opened = orjson.loads(sealer.open(record.intent["before"], f"{run.run_id}/flags"))
+    return [(label, value) for label, value in opened]
 
 
 def _reads(flag: Flag, found: Mapping[str, Any] | str | None) -> bool:
@@ -130,11 +158,14 @@ def consumers_off(parts: Parts, step: Step) -> str:
         return "nothing configured"
     parts.guard()
     found = parts.consumers.consumers([pair.target.name for pair in parts.plan.tables])
-    if not found:
+    if not found and parts.plan.streams is not None and parts.plan.streams.functions:
         raise ConfigError(
             "streams.functions: no consumer of the target tables matches; correct the names, or remove 'streams'"
         )
     step.intent(lambda: {"enabled": sorted(consumer.function for consumer in found if consumer.enabled)})
     for consumer in found:
         parts.consumers.switch(consumer, on=False)
-    return f"{len(found)} off"
+    check_others(parts.plan, parts.consumers, parts.target_tables)
+    others = unnamed(parts.plan, parts.consumers, parts.target_tables)
+    step.result(others=others)
+    return f"{len(found)} off" + (f"; not held off: {', '.join(others)}" if others else "")

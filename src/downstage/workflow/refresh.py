@@ -1,7 +1,8 @@
 """The order of a refresh, and the life of one step in it.
 
-    preflight → export → flags → wipe → deploy → consumers-off → copy ∥ sync → verify-tables → verify-buckets
-      → expiry → parity → consumers-on → index → verify-index → discard-export
+    preflight → export → flags → capture-search → wipe → deploy → consumers-off → restore-search → copy ∥ sync
+      → verify-tables → verify-buckets → expiry → parity → consumers-on → backfill → index → verify-index
+      → discard-export
 
 Nothing downstream of the tables sees data before it is proven clean: the consumers stay off until both verify steps
 have passed, and stay off if one has not. A finished step is never run again; one that was cut off is, from its intent.
@@ -18,7 +19,8 @@ from downstage.domain.events import StepFinished, StepStarted
 from downstage.domain.outcome import StepState
 from downstage.errors import DownstageError
 from downstage.ports import Durable, Journal, RunRecord
-from downstage.workflow import buckets, exports, gates, leaks, prepare, repair, search, tables
+from downstage.workflow import buckets, exports, gates, leaks, prepare, repair, search, search_domain, tables
+from downstage.workflow.backfill import BACKFILL, backfill
 from downstage.workflow.parity import PARITY, parity
 from downstage.workflow.parts import Parts, Step
 from downstage.workflow.reference import REPAIR
@@ -31,9 +33,11 @@ ACTIONS: dict[str, Action] = {
     "preflight": prepare.preflight,
     exports.EXPORT: exports.export,
     "flags": prepare.flags,
+    search_domain.CAPTURE: search_domain.capture,
     "wipe": prepare.wipe,
     "deploy": prepare.deploy,
     "consumers-off": prepare.consumers_off,
+    search_domain.RESTORE: search_domain.restore,
     "copy": tables.copy,
     "sync": buckets.sync,
     "verify-tables": tables.verify_tables,
@@ -41,6 +45,7 @@ ACTIONS: dict[str, Action] = {
     "expiry": tables.expiry,
     PARITY: parity,
     "consumers-on": search.consumers_on,
+    BACKFILL: backfill,
     "index": search.index,
     "verify-index": search.verify_index,
     exports.DISCARD: exports.discard,
@@ -51,15 +56,18 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("preflight",),
     (exports.EXPORT,),
     ("flags",),
+    (search_domain.CAPTURE,),
     ("wipe",),
     ("deploy",),
     ("consumers-off",),
+    (search_domain.RESTORE,),
     ("copy", "sync"),
     ("verify-tables",),
     ("verify-buckets",),
     ("expiry",),
     (PARITY,),
     ("consumers-on",),
+    (BACKFILL,),
     ("index",),
     ("verify-index",),
     (exports.DISCARD,),
@@ -75,6 +83,8 @@ def run_steps(parts: Parts, durable: Durable, chosen: Sequence[str]) -> None:
     for name in (LEAK_SCAN, REPAIR):
         if name in chosen:
             _run(parts, name)
+    if parts.run.kind == "refresh":
+        search.tell_retention(parts)
     for group in ORDER:
         wanted = [name for name in group if name in chosen]
         for name in wanted:
@@ -92,10 +102,11 @@ TASKS: dict[str, tuple[str, ...]] = {
     "copy": ("copy/",),
     "sync": ("sync/",),
     "verify-tables": ("verify/",),
+    BACKFILL: (f"{BACKFILL}/",),
 }
 """What a step's lanes keep in the journal, by the beginning of their tasks' names."""
 
-FIRST_RECORD = ("preflight", "flags", "consumers-off")
+FIRST_RECORD = ("preflight", "flags", search_domain.CAPTURE, "consumers-off")
 """Steps whose first record says how things were before the run: a second look must not take its place."""
 
 

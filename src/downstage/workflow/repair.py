@@ -19,7 +19,8 @@ from downstage.errors import JournalError, RunConflict, UsageError, Verification
 from downstage.ports import Checkpoint
 from downstage.proof.digest import MODULUS
 from downstage.verify.item_names import ItemNames
-from downstage.verify.spill import Difference, Spill
+from downstage.verify.spill import Spill
+from downstage.verify.spill_records import Difference
 from downstage.workflow.deep import Looked, Now, deep_work, look_deep, run_phases, segment_of
 from downstage.workflow.deep_lanes import CHUNKS
 from downstage.workflow.parts import Deep, Parts, Step, TableWork

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
-from downstage.domain.events import Progress
+from downstage.domain.events import Note, Progress
 from downstage.domain.outcome import StepState
 from downstage.domain.plan import SearchPlan
 from downstage.errors import AwsError, GuardRefused, JournalError, LeakFound, VerificationFailed
+from downstage.planning.consumers import RETENTION, SAFE, expected_hold, hours, starting_late, what_then
+from downstage.ports import Consumer
 from downstage.verify.compare import ID_MODULUS, Expected, expected_documents, id_digest
 from downstage.workflow.canaries import looked_for, none_found
 from downstage.workflow.findings import LeakLook, leak_look
 from downstage.workflow.parts import Parts, Step
 
-_POLL = 0.5
+_POLL, _SLOWEST_POLL = 0.5, 5.0
 _TELL = 1000
+_LONGEST_WORD = 120
 
 
 def consumers_on(parts: Parts, step: Step) -> str:
@@ -22,7 +26,7 @@ def consumers_on(parts: Parts, step: Step) -> str:
     if parts.consumers is None:
         return "nothing configured"
     parts.guard()
-    _refuse_unproven(parts)
+    refuse_unproven(parts)
     found = parts.consumers.consumers([pair.target.name for pair in parts.plan.tables])
     step.intent(lambda: {"consumers": sorted(consumer.function for consumer in found)})
     for consumer in found:
@@ -34,9 +38,53 @@ def consumers_on(parts: Parts, step: Step) -> str:
                 f"the consumer {consumer.function} listens to a stream of table {consumer.table} that is gone: it "
                 "would deliver nothing; deploy it again on the table's stream, then resume the run"
             )
+    lost = _lost(parts, found)
+    if lost:
+        parts.emit(Note(f"{'; '.join(lost)}: {what_then(parts.plan)}"))
     for consumer in found:
         parts.consumers.switch(consumer, on=True)
+    step.result(lost=lost)
     return f"{len(found)} on"
+
+
+def tell_retention(parts: Parts) -> None:
+    """Says so when a run goes on of which the streams will have lost records before its consumers are on."""
+    copied, on = (parts.journal.step(parts.run.run_id, name) for name in ("copy", "consumers-on"))
+    if parts.consumers is None or copied is None or not copied.intent:
+        return
+    if "consumers-on" not in parts.run.settings.get("steps", ("consumers-on",)):
+        return
+    if on is not None and on.state == StepState.DONE:
+        return
+    held, left = parts.clock.now() - copied.intent["started"], 0.0
+    if copied.state != StepState.DONE:
+        with suppress(AwsError):
+            tables = [(pair, parts.source_tables.facts(pair.source.name)) for pair in parts.plan.tables]
+            left = max(0.0, expected_hold(parts.plan, tables) - held)
+    if held + left > SAFE:
+        parts.emit(
+            Note(
+                f"the tables were begun to load {hours(held)} ago, and a stream keeps records for {hours(RETENTION)}: "
+                f"the first ones will be lost before the consumers are on; {what_then(parts.plan)}"
+            )
+        )
+
+
+def _lost(parts: Parts, consumers: Sequence[Consumer]) -> list[str]:
+    """Why the streams cannot have kept every record of what this run has loaded, as far as that can be known."""
+    copied = parts.journal.step(parts.run.run_id, "copy")
+    if copied is None or not copied.intent:
+        return []
+    held = parts.clock.now() - copied.intent["started"]
+    said = []
+    if held > SAFE:
+        said.append(
+            f"the tables were begun to load {hours(held)} ago, and a stream keeps records for {hours(RETENTION)}"
+        )
+    late = starting_late(consumers)
+    if late:
+        said.append(f"{', '.join(late)} may have missed what was loaded before it was on: it starts at LATEST")
+    return said
 
 
 def index(parts: Parts, step: Step) -> str:
@@ -47,7 +95,7 @@ def index(parts: Parts, step: Step) -> str:
     step.intent(lambda: {name: expected.count for name, expected in wanted.items()})
     documents = parts.target_domains.index(parts.plan.search.target.name)
     counts: dict[str, int] = {}
-    moved = parts.clock.monotonic()
+    moved, poll = parts.clock.monotonic(), _POLL
     while True:
         now = {name: documents.count(name) for name in wanted}
         for name, expected in wanted.items():
@@ -55,17 +103,35 @@ def index(parts: Parts, step: Step) -> str:
         if all(now[name] >= expected.count for name, expected in wanted.items()):
             break
         if now != counts:
-            counts, moved = now, parts.clock.monotonic()
+            counts, moved, poll = now, parts.clock.monotonic(), _POLL
         elif parts.clock.monotonic() - moved > parts.plan.search.patience:
-            missing = ", ".join(
-                f"{name} {now[name]:,} of {e.count:,}" for name, e in wanted.items() if now[name] < e.count
-            )
-            raise VerificationFailed(
-                f"no document arrived for {parts.plan.search.patience:.0f} s ({missing}): look at the consumer's log, "
-                "then resume the run"
-            )
-        parts.clock.sleep(_POLL)
+            raise VerificationFailed(_stalled(parts, parts.plan.search, now, wanted))
+        parts.clock.sleep(poll)
+        poll = min(poll * 1.5, _SLOWEST_POLL)
     return f"{sum(now.values()):,} documents in {len(wanted)} indexes"
+
+
+def _stalled(parts: Parts, search: SearchPlan, now: Mapping[str, int], wanted: Mapping[str, Expected]) -> str:
+    """What is missing, what Lambda says of those that should have brought it, and what to do."""
+    missing = ", ".join(f"{name} {now[name]:,} of {e.count:,}" for name, e in wanted.items() if now[name] < e.count)
+    tables = [pair.target.name for pair in parts.plan.tables]
+    found = parts.consumers.consumers(tables) if parts.consumers is not None else ()
+    said = "; ".join(_told(parts, consumer) for consumer in found) or "no consumer is configured"
+    environment = parts.run.environment
+    off = [consumer for consumer in found if not consumer.enabled]
+    first = f"'downstage streams on {environment}' switches on what is off; " if off else ""
+    resume = f", then 'downstage resume {parts.run.run_id}'" if parts.run.kind == "refresh" else ""
+    return (
+        f"no document arrived for {search.patience:.0f} s ({missing}). Consumers: {said}. {first}look at the "
+        "consumer's log; what its stream has lost (it keeps records for 24 hours) "
+        f"'downstage index backfill {environment}' makes from the tables{resume}"
+    )
+
+
+def _told(parts: Parts, consumer: Consumer) -> str:
+    """A consumer's state, and Lambda's word for its last batch."""
+    said = parts.redact(consumer.last_result)[:_LONGEST_WORD]
+    return f"{consumer.function} of {consumer.table} is {consumer.state}" + (f", last result: {said}" if said else "")
 
 
 def verify_index(parts: Parts, step: Step) -> str:
@@ -108,14 +174,18 @@ def verify_index(parts: Parts, step: Step) -> str:
 def scan_indexes(
     parts: Parts, search: SearchPlan, look: LeakLook, wanted: Mapping[str, Expected]
 ) -> dict[str, Expected]:
-    """Looks for addresses in every index of the target domain, also those that nobody expects: in its name, and in the
-    id, the routing and the source of every document. Gives what each holds; one of `wanted` that is not there is empty.
+    """Looks for addresses in every index of the target domain, also those that nobody expects: in its name, in how it
+    is defined, and in the id, the routing and the source of every document. Gives what each holds; one of `wanted` that
+    is not there is empty.
     """
     documents = parts.target_domains.index(search.target.name)
     read = {}
-    for name in sorted({*wanted, *documents.indices()}):
+    there = documents.indices()
+    for name in sorted({*wanted, *there}):
         where = "*" if parts.scanner.scan_text(name, "_index") else name
         look.text(where, name, "_index")
+        if name in there:
+            look.document(where, documents.definition(name), "_definition")
         found = ids = 0
         for document in documents.documents(name):
             found += 1
@@ -134,7 +204,7 @@ def _total(wanted: Mapping[str, Expected], name: str, found: int) -> int | None:
     return max(found, wanted[name].count) if name in wanted else None
 
 
-def _refuse_unproven(parts: Parts) -> None:
+def refuse_unproven(parts: Parts) -> None:
     """What this run copied must be proven clean before anything downstream sees it."""
     for made, proof in (("copy", "verify-tables"), ("sync", "verify-buckets")):
         copied, verified = (parts.journal.step(parts.run.run_id, name) for name in (made, proof))
@@ -148,7 +218,8 @@ def _refuse_unproven(parts: Parts) -> None:
 
 
 def expectations(parts: Parts, search: SearchPlan) -> dict[str, Expected]:
-    """What each index must hold, from the verified target tables. Raises JournalError before those are verified."""
+    """What each index must hold, from the verified target tables: those that were asked for by name, else all. Raises
+    JournalError before the tables are verified."""
     checkpoints = [
         checkpoint
         for pair in parts.plan.tables
@@ -156,7 +227,12 @@ def expectations(parts: Parts, search: SearchPlan) -> dict[str, Expected]:
     ]
     if not checkpoints:
         raise JournalError("what the indexes must hold is known only after 'verify-tables': run that step first")
-    return {wanted.index: expected_documents(checkpoints, wanted.index) for wanted in search.expectations}
+    only = parts.run.settings.get("indexes")
+    return {
+        wanted.index: expected_documents(checkpoints, wanted.index)
+        for wanted in search.expectations
+        if only is None or wanted.index in only
+    }
 
 
 def verified_run(parts: Parts) -> str:

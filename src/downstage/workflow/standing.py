@@ -30,7 +30,7 @@ def standing(run: RunRecord, records: Mapping[str, StepRecord]) -> str:
     """One or two sentences; nothing for a run that has finished, or that is a single step."""
     if run.state == "finished" or run.kind != "refresh":
         return ""
-    said = [_WHY.get(run.state, ""), _data(records), _consumers(run, records)]
+    said = [_WHY.get(run.state, ""), _data(records), _consumers(run, records), _others(records)]
     return " ".join(sentence for sentence in said if sentence)
 
 
@@ -56,6 +56,13 @@ def _data(records: Mapping[str, StepRecord]) -> str:
     if begun("flags"):
         return "The flags are set for the new data; the old data are still there."
     return "Nothing was written yet."
+
+
+def _others(records: Mapping[str, StepRecord]) -> str:
+    """Consumers that were seen on the streams and that nobody holds off."""
+    off = records.get("consumers-off")
+    found = off.result.get("others", ()) if off is not None else ()
+    return f"Not held off, for the configuration does not name them: {', '.join(found)}." if found else ""
 
 
 def _consumers(run: RunRecord, records: Mapping[str, StepRecord]) -> str:

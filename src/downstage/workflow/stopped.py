@@ -1,0 +1,37 @@
+"""The error that stopped a run, kept in the journal: so a report that is made later says the same as the process did.
+
+A step that fails keeps its own error. But a time-box, an approval that is waited for, a lease that is lost and whatever
+goes wrong before or between the steps belong to no step. One record a run; it counts for the attempt that wrote it, and
+is `pending`, for nothing has been done by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from downstage.domain.outcome import StepState, Stop
+from downstage.errors import DownstageError
+from downstage.ports import Journal, RunRecord, StepRecord
+
+STOPPED = "stopped"
+"""The name of the record. No step has it."""
+
+
+def stop_by(error: DownstageError) -> Stop:
+    """What the report says of the error that ended a run."""
+    return Stop(error.exit_code, str(error).partition("\n")[0])
+
+
+def remember(journal: Journal, run: RunRecord, error: DownstageError) -> None:
+    """Records what stopped this attempt. Raises RunConflict if another has taken the run over."""
+    stop = stop_by(error)
+    result = {"exit_code": stop.exit_code, "attempt": run.epoch}
+    journal.save_step(run.run_id, run.epoch, StepRecord(STOPPED, StepState.PENDING.value, 0.0, stop.text, {}, result))
+
+
+def stop_of(run: RunRecord, records: Mapping[str, StepRecord]) -> Stop | None:
+    """What stopped the run's last attempt, if an error did."""
+    record = records.get(STOPPED)
+    if record is None or record.result["attempt"] != run.epoch:
+        return None
+    return Stop(record.result["exit_code"], record.detail)
