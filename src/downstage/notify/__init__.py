@@ -1,0 +1,1 @@
+"""Notifications: the implementations of `ports.Notifier`."""
