@@ -1,0 +1,138 @@
+"""One AWS Glue job: its settings and its runs. Starting asks once, for a start that is asked for twice begins twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from downstage.aws.session import Session, calling
+from downstage.domain.glue import GlueRun
+from downstage.errors import NotFound, RunConflict, Unreachable
+
+NEWEST = 200
+
+SETTINGS = (
+    "Description",
+    "Role",
+    "ExecutionProperty",
+    "Command",
+    "DefaultArguments",
+    "MaxRetries",
+    "Timeout",
+    "GlueVersion",
+    "WorkerType",
+    "NumberOfWorkers",
+)
+"""What of a job is deployed, and compared: AWS tells more."""
+
+TAGS = {"managed-by": "downstage"}
+
+
+class GlueJob:
+    """Implements `ports.glue.GlueJobs`, and keeps the job itself. `once` is a session that asks once."""
+
+    def __init__(self, session: Session, once: Session, job: str) -> None:
+        self._session = session
+        self._once = once
+        self._job = job
+
+    def runs(self) -> Sequence[GlueRun]:
+        """The newest runs. Raises NotFound if there is no such job."""
+        with self._calling("list the runs"):
+            answer = self._session.client("glue").get_job_runs(JobName=self._job, MaxResults=NEWEST)
+        return [_run(told) for told in answer.get("JobRuns", ())]
+
+    def run(self, run_id: str) -> GlueRun:
+        """One run."""
+        with self._calling("look at a run"):
+            return _run(self._session.client("glue").get_job_run(JobName=self._job, RunId=run_id)["JobRun"])
+
+    def start(self, arguments: Mapping[str, str]) -> str:
+        """Starts a run and gives its id."""
+        with self._calling("start a run"):
+            try:
+                answer = self._once.client("glue").start_job_run(JobName=self._job, Arguments=dict(arguments))
+            except ClientError as error:
+                if _code(error) == "ConcurrentRunsExceededException":
+                    raise RunConflict(
+                        f"job {self._job} has as many active runs as it may: wait for their end, or end them "
+                        "('downstage glue stop'); nothing was started"
+                    ) from None
+                if _may_have_begun(error):
+                    raise Unreachable(
+                        f"Glue does not say whether it started a run of job {self._job} ({_code(error)})", _code(error)
+                    ) from None
+                raise
+        return str(answer["JobRunId"])
+
+    def stop(self, run_id: str) -> None:
+        """Has a run ended; one that has ended already stays as it is."""
+        with self._calling("stop a run"):
+            self._session.client("glue").batch_stop_job_run(JobName=self._job, JobRunIds=[run_id])
+
+    # -- the job itself
+
+    def settings(self) -> dict[str, Any] | None:
+        """The job's settings, as `SETTINGS` names them; None if there is no such job."""
+        try:
+            with self._calling("read the settings"):
+                told = self._session.client("glue").get_job(JobName=self._job)["Job"]
+        except NotFound:
+            return None
+        return {name: told[name] for name in SETTINGS if name in told}
+
+    def create(self, settings: Mapping[str, Any]) -> None:
+        """Makes the job."""
+        with self._calling("make the settings"):
+            self._session.client("glue").create_job(Name=self._job, Tags=TAGS, **settings)
+
+    def update(self, settings: Mapping[str, Any]) -> None:
+        """Replaces the job's settings, all of them."""
+        with self._calling("change the settings"):
+            self._session.client("glue").update_job(JobName=self._job, JobUpdate=dict(settings))
+
+    @contextmanager
+    def _calling(self, what: str) -> Iterator[None]:
+        """As `session.calling`; AWS says EntityNotFoundException where it means that there is no such job."""
+        with calling(self._session.environment, f"{what} of Glue job {self._job}"):
+            try:
+                yield
+            except ClientError as error:
+                if _code(error) != "EntityNotFoundException":
+                    raise
+                raise NotFound(
+                    f"there is no Glue job {self._job}, or no such run: deploy it with 'downstage glue deploy ENV'",
+                    "EntityNotFoundException",
+                ) from None
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _may_have_begun(error: ClientError) -> bool:
+    """An answer that says nothing of the run: AWS's own failure, or too many calls."""
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    return status >= 500 or _code(error) in ("ThrottlingException", "OperationTimeoutException")
+
+
+def _run(told: Mapping[str, Any]) -> GlueRun:
+    started = told.get("StartedOn")
+    return GlueRun(
+        run_id=str(told["Id"]),
+        state=str(told.get("JobRunState", "unknown")),
+        arguments=dict(told.get("Arguments", {})),
+        message=str(told.get("ErrorMessage", "")),
+        detail=str(told.get("StateDetail", "")),
+        started="" if started is None else started.isoformat(timespec="seconds"),
+        seconds=int(told.get("ExecutionTime", 0)),
+        dpus=_number(told.get("MaxCapacity")),
+        dpu_seconds=_number(told.get("DPUSeconds")),
+    )
+
+
+def _number(told: Any) -> float | None:
+    return None if told is None else float(told)

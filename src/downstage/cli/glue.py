@@ -1,0 +1,149 @@
+"""`glue`: the AWS Glue job of the engine glue: deployed, looked at, stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from downstage.cli import options
+from downstage.cli.carry import open_project
+
+if TYPE_CHECKING:
+    from downstage.domain.glue import GlueRun
+
+commands = typer.Typer(
+    help="The AWS Glue job that lanes run on with --engine glue.\n\nExample: downstage glue deploy test",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@commands.command()
+def deploy(
+    environment: options.Environment,
+    config: options.Config = options.DEFAULT_CONFIG,
+    wheel: Annotated[
+        Path | None,
+        typer.Option("--wheel", help="A manylinux wheel of this downstage for cp311, with compiled loops."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what was changed by hand.")] = False,
+    json: options.Json = False,
+) -> None:
+    """Bring the Glue job to what is configured: its packages, its script, its settings. Changes only what differs.
+
+    pip downloads what Downstage depends on for Glue's Python; the job needs no network for it. A job that was changed
+    by hand since is left alone, and it is said how it differs.
+
+    Example: downstage glue deploy test
+    """
+    from downstage.app import glue, glue_bundle, glue_deploy
+
+    plan = open_project(config).plan(environment)
+    job = glue.glue_of(plan)
+    files = glue_bundle.own_files()
+    own = glue_bundle.own_wheel(files) if wheel is None else glue_bundle.given_wheel(wheel, files)
+    jobs, parcels = glue.job_of(plan, job)
+    for line in glue_deploy.deploy(jobs, parcels, job, own, glue_bundle.dependencies, force=force):
+        _say({"event": "deployed", "what": line}, line, json=json)
+
+
+@commands.command()
+def status(
+    environment: options.Environment,
+    run: options.Run = None,
+    config: options.Config = options.DEFAULT_CONFIG,
+    json: options.Json = False,
+) -> None:
+    """Show what AWS says of a run's Glue runs, what they have cost, and how far the run is by its own journal.
+
+    The dollars are DPU-hours so far at the list price, or at 'prices' of the configuration; a minute is the least.
+
+    Example: downstage glue status test
+    """
+    import sys
+
+    from downstage.app import glue
+    from downstage.console.tables import print_outcome
+
+    project = open_project(config)
+    plan = project.plan(environment)
+    record = project.find(run, environment)
+    found = glue.runs_of(plan, record.run_id)
+    price = project.config.config.prices.dpu_hour
+    for one in found:
+        _say(_record(one, price), _line(one, price), json=json)
+    hours = [one.dpu_hours for one in found]
+    total = sum(each for each in hours if each is not None)
+    if json:
+        _say({"event": "total", "run_id": record.run_id, "state": project.state_of(record), "dpu_hours": total,
+              "dollars": total * price}, "", json=True)  # fmt: skip
+        return
+    if not found:
+        typer.echo(f"{record.run_id} has no Glue runs among the newest of job {glue.glue_of(plan).job}")
+    elif len(found) > 1:
+        typer.echo(f"together: {_cost(total, price)}")
+    typer.echo(f"{record.run_id}: {project.state_of(record)}")
+    print_outcome(project.outcome(record), sys.stdout)
+
+
+@commands.command()
+def stop(
+    environment: options.Environment,
+    run: options.Run = None,
+    config: options.Config = options.DEFAULT_CONFIG,
+    json: options.Json = False,
+) -> None:
+    """Stop the active Glue runs of a run. What they saved stands: 'downstage resume RUN' goes on from there.
+
+    Example: downstage glue stop test
+    """
+    from downstage.app import glue
+
+    project = open_project(config)
+    plan = project.plan(environment)
+    record = project.find(run, environment)
+    stopped = glue.stop(plan, record.run_id)
+    for run_id in stopped:
+        _say({"event": "stopping", "glue_run": run_id}, f"stopping {run_id}", json=json)
+    if not stopped and not json:
+        typer.echo(f"{record.run_id} has no active Glue run")
+
+
+def _line(run: GlueRun, price: float) -> str:
+    words = [f"{run.run_id}  {run.state}", f"{run.seconds:,} s"]
+    if run.dpu_hours is not None:
+        words.append(_cost(run.dpu_hours, price))
+    words += [said for said in (run.detail, run.message) if said]
+    return "  ".join(words)
+
+
+def _cost(hours: float, price: float) -> str:
+    return f"{hours:,.2f} DPU-hours, about ${hours * price:,.2f} so far"
+
+
+def _record(run: GlueRun, price: float) -> dict[str, Any]:
+    hours = run.dpu_hours
+    return {
+        "event": "glue_run",
+        "glue_run": run.run_id,
+        "state": run.state,
+        "started": run.started,
+        "seconds": run.seconds,
+        "dpu_hours": hours,
+        "dollars": None if hours is None else hours * price,
+        "detail": run.detail,
+        "message": run.message,
+    }
+
+
+def _say(record: dict[str, Any], line: str, *, json: bool) -> None:
+    import orjson
+
+    typer.echo(orjson.dumps(record).decode() if json else line)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the commands."""
+    app.add_typer(commands, name="glue")

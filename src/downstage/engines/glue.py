@@ -1,0 +1,279 @@
+"""The Glue engine: lanes as one run of an AWS Glue job, a Spark application that nobody here has to look after.
+
+What is to be done goes as a sealed parcel to the launcher's bucket, the job carries it out with the engine `spark`, and
+its sealed result grows there as lanes end. Nothing is started twice: the answer to a start that was lost is found by
+looking for the run that carries the parcel's name, and should two begin all the same, the first to claim the parcel
+carries it out. A run that an earlier epoch of ours left is ended first: whatever it still saved would be refused.
+A run of anybody else is left alone, and nothing begins beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from downstage.domain.glue import GlueRun
+from downstage.engines.parcel import Result, Work, claim_key, pack, result_key, unpack_result
+from downstage.errors import ConfigError, DownstageError, RunConflict, Unreachable
+from downstage.ports import Clock, Lane, Sealer
+from downstage.ports.glue import GlueJobs, Parcels
+
+PARCEL, RUN, EPOCH = "--downstage-parcel", "--downstage-run", "--downstage-epoch"
+
+LONGEST_ARGUMENTS: Final = 250_000
+"""Bytes; AWS takes 260 KB of arguments, with those that the job has by itself."""
+
+POLL: Final = 10.0
+_STARTS = 3
+_LOOKS = 6
+_LOOK = 5.0
+_MISSED = 30
+_ENDING = 900.0
+_PATIENCE = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class GlueOrder:
+    """For which run lanes are carried out, and how: `arguments` are what the job needs besides the parcel; `at_once`
+    lanes go at one time; `patience` is how many seconds a run may take, waiting included; `where` is the region;
+    `prefix` is where parcels lie. `first_line` is what may be repeated of AWS's words: they come out of the job's logs.
+    """
+
+    job: str
+    run_id: str
+    epoch: int
+    at_once: int
+    prefix: str
+    bucket: str
+    where: str
+    arguments: Mapping[str, str]
+    patience: float
+    first_line: Callable[[str], str]
+
+
+class GlueEngine:
+    """Implements `ports.Engine`. `ready` is called before anything begins, and raises if the job is not as it was
+    deployed."""
+
+    def __init__(
+        self,
+        jobs: GlueJobs,
+        parcels: Parcels,
+        sealer: Sealer,
+        order: GlueOrder,
+        clock: Clock,
+        ready: Callable[[], None],
+    ) -> None:
+        self._jobs = jobs
+        self._parcels = parcels
+        self._sealer = sealer
+        self._order = order
+        self._clock = clock
+        self._ready = ready
+        self._stopped = threading.Event()
+        self._under_way: str | None = None
+
+    def run(self, work: Callable[[Lane], None], lanes: Sequence[Lane]) -> Iterator[Lane]:
+        """Lanes as their end is told: seconds after it. Raises DownstageError for a run that fails or that AWS ends,
+        and after `stop`; RunConflict if somebody else's run is active; what `ready` raises."""
+        if not lanes:
+            return
+        self._go_on()
+        self._ready()
+        self._clear_the_way()
+        parcel = self._leave(Work(work, tuple(lanes), self._order.at_once))
+        try:
+            self._under_way = self._begin(parcel)
+            yield from self._follow(parcel, len(lanes))
+        finally:
+            left, self._under_way = self._under_way, None
+            if left is not None:
+                with suppress(DownstageError):  # whoever cannot be told ends with the lease
+                    self._jobs.stop(left)
+
+    def stop(self) -> None:
+        """Has AWS end the run; does not wait for long."""
+        self._stopped.set()
+        running = self._under_way
+        if running is not None:
+            asking = threading.Thread(target=self._ask_to_stop, args=(running,), name="glue-stop", daemon=True)
+            asking.start()
+            asking.join(_PATIENCE)
+
+    def _ask_to_stop(self, running: str) -> None:
+        with suppress(DownstageError):
+            self._jobs.stop(running)
+
+    def _go_on(self) -> None:
+        if self._stopped.is_set():
+            raise DownstageError("the lanes were stopped: resume the run")
+
+    # -- beginning
+
+    def _clear_the_way(self) -> None:
+        """Ends what earlier epochs of this run left. Raises RunConflict for a run that is not ours."""
+        deadline = self._clock.monotonic() + _ENDING
+        told: set[str] = set()
+        while True:
+            others = [run for run in self._jobs.runs() if not run.ended and not self._is_of_now(run)]
+            if not others:
+                return
+            for run in others:
+                if run.arguments.get(RUN) != self._order.run_id or _epoch(run) > self._order.epoch:
+                    raise RunConflict(self._somebody_elses(run))
+                if run.run_id not in told:
+                    told.add(run.run_id)
+                    self._jobs.stop(run.run_id)
+            if self._clock.monotonic() > deadline:
+                raise DownstageError(
+                    f"Glue run {others[0].run_id}, which an earlier attempt left, does not end: see the job "
+                    f"{self._order.job}, then resume the run"
+                )
+            self._clock.sleep(POLL)
+            self._go_on()
+
+    def _is_of_now(self, run: GlueRun) -> bool:
+        """Whether it is this run's in this epoch: buckets are synced beside the tables."""
+        return run.arguments.get(RUN) == self._order.run_id and _epoch(run) == self._order.epoch
+
+    def _somebody_elses(self, run: GlueRun) -> str:
+        theirs = run.arguments.get(RUN)
+        whose = f"of downstage run {theirs}" if theirs else "that Downstage did not start"
+        return (
+            f"job {self._order.job} has an active run, {run.run_id}, {whose}: wait for its end, or end it "
+            "('downstage glue stop'); nothing was started"
+        )
+
+    def _leave(self, work: Work) -> str:
+        """Puts the parcel where the job finds it; gives its key."""
+        order = self._order
+        task = re.sub(r"[^A-Za-z0-9]+", "-", work.lanes[0].task.partition("/")[0])
+        content = hashlib.sha256(repr((work.lanes, self._clock.now())).encode()).hexdigest()[:12]
+        key = f"{order.prefix}parcels/{order.run_id}/{order.epoch}-{task}-{content}.parcel"
+        self._parcels.put(key, pack(self._sealer, key, work))
+        return key
+
+    def _begin(self, parcel: str) -> str:
+        """Starts the run, or finds that it was. Raises Unreachable if neither can be told."""
+        order = self._order
+        arguments = {
+            **order.arguments,
+            PARCEL: f"s3://{order.bucket}/{parcel}",
+            RUN: order.run_id,
+            EPOCH: str(order.epoch),
+        }
+        size = sum(len(name) + len(value) for name, value in arguments.items())
+        if size > LONGEST_ARGUMENTS:
+            raise ConfigError(
+                f"the Glue job's arguments would be {size:,} bytes long, AWS takes {LONGEST_ARGUMENTS:,}: shorten the "
+                "environments' search_endpoints"
+            )
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                return self._jobs.start(arguments)
+            except RunConflict:  # what is in the way may be the run whose start had no answer
+                found = self._look_for(arguments[PARCEL]) if tries > 1 else None
+                if found is None:
+                    raise
+            except Unreachable:
+                found = self._look_for(arguments[PARCEL])
+                if found is None and tries == _STARTS:
+                    raise
+            if found is not None:
+                return found
+
+    def _look_for(self, parcel: str) -> str | None:
+        for _ in range(_LOOKS):
+            with suppress(Unreachable):
+                for run in self._jobs.runs():
+                    if run.arguments.get(PARCEL) == parcel:
+                        return run.run_id
+            self._go_on()
+            self._clock.sleep(_LOOK)
+        return None
+
+    # -- waiting
+
+    def _follow(self, parcel: str, lanes: int) -> Iterator[Lane]:
+        deadline = self._clock.monotonic() + self._order.patience
+        told = missed = 0
+        followed: set[str] = set()
+        while True:
+            run_id = self._under_way or ""
+            try:
+                run = self._jobs.run(run_id)  # first the state: what an ended run left is its last word
+                result = self._result(parcel)
+                missed = 0
+            except Unreachable:
+                missed += 1
+                if missed > _MISSED:
+                    raise
+                run, result = GlueRun(run_id, "unknown"), Result()
+            for lane in result.ended[told:]:
+                told += 1
+                yield lane
+            if run.ended:
+                followed.add(run.run_id)
+                carrier = self._carrier(parcel)
+                if carrier is not None and carrier not in followed:
+                    self._under_way = carrier
+                    continue
+                self._under_way = None
+                self._judge(run, result, lanes - told)
+                return
+            self._go_on()
+            if self._clock.monotonic() > deadline:
+                detail = _in_brackets(self._order.first_line(run.detail))
+                raise DownstageError(
+                    f"Glue run {run.run_id} has been {run.state} for too long{detail}: see its log "
+                    f"({log_link(run.run_id, self._order.where)}), then resume the run"
+                )
+            self._clock.sleep(POLL)
+            self._go_on()
+
+    def _judge(self, run: GlueRun, result: Result, left: int) -> None:
+        """What became of a run that has ended. Raises unless all is well."""
+        if result.error is not None:
+            raise result.error
+        self._go_on()
+        if run.state == "SUCCEEDED" and not left:
+            return
+        why = self._order.first_line(run.message) or (
+            "it left lanes undone" if run.state == "SUCCEEDED" else "AWS gives no reason"
+        )
+        raise DownstageError(
+            f"Glue run {run.run_id} ended as {run.state}: {why}; its log: {log_link(run.run_id, self._order.where)}; "
+            "then resume the run"
+        )
+
+    def _result(self, parcel: str) -> Result:
+        key = result_key(parcel)
+        packed = self._parcels.get(key)
+        return Result() if packed is None else unpack_result(self._sealer, key, packed)
+
+    def _carrier(self, parcel: str) -> str | None:
+        """The run that claimed the parcel."""
+        claimed = self._parcels.get(claim_key(parcel))
+        return None if claimed is None else claimed.decode("ascii", "replace")
+
+
+def log_link(run_id: str, region: str) -> str:
+    """Where AWS shows what the run's driver wrote."""
+    console = "https://console.aws.amazon.com/cloudwatch/home"
+    return f"{console}?region={region}#logsV2:log-groups/log-group/$252Faws-glue$252Fjobs$252Ferror/log-events/{run_id}"
+
+
+def _epoch(run: GlueRun) -> int:
+    text = run.arguments.get(EPOCH, "")
+    return int(text) if text.isdecimal() else 0
+
+
+def _in_brackets(text: str) -> str:
+    return f" ({text})" if text else ""

