@@ -17,6 +17,7 @@
     ├── ExportDamaged              1  an export's files are not what its manifest says
     ├── CiError                    1  CircleCI, GitHub or a deploy command said no, or did not end in time
     │   └── CiUnreachable          1  it does not answer                    (retry later)
+    ├── NotifyError                1  a notification could not be delivered    (never fails a run)
     ├── MaskingError               1  an item could not be masked: it is never passed on
     ├── JournalError               1  the journal cannot be read or is not this run's
     ├── RunConflict                3  the table, or the run, belongs to another run
@@ -143,6 +144,12 @@ class CiError(DownstageError):
 
 class CiUnreachable(CiError):
     """The CI does not answer, or broke off: what was asked of it may or may not have been done."""
+
+    retryable = True
+
+
+class NotifyError(DownstageError):
+    """A notification was not delivered: the place does not answer, or refuses it."""
 
     retryable = True
 

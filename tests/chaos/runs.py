@@ -26,9 +26,11 @@ from typing import Any
 STEPS = (
     "preflight",
     "flags",
+    "capture-search",
     "wipe",
     "deploy",
     "consumers-off",
+    "restore-search",
     "copy",
     "sync",
     "verify-tables",

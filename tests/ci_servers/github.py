@@ -12,7 +12,8 @@ REPOSITORY = "/repos/acme/app"
 
 
 class GitHubServer(JsonServer):
-    """One repository. `details` says how a dispatch answers: with the run, with 204, or by refusing the field."""
+    """One repository. `details` says how a dispatch answers: with the run, with 204, or by refusing the field;
+    `titled` is the workflow's run-name."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -20,6 +21,7 @@ class GitHubServer(JsonServer):
         self.runs: list[dict[str, Any]] = []
         self.inputs: list[dict[str, str]] = []
         self.details = "given"
+        self.titled = "deploy"
         self.unfold: Sequence[tuple[str, str | None]] = (("in_progress", None), ("completed", "success"))
         self._unfolding: dict[int, list[tuple[str, str | None]]] = {}
 
@@ -73,6 +75,7 @@ class GitHubServer(JsonServer):
             return Reply(422, {"message": "For 'inputs', not all values are strings."})
         self.inputs.append(body["inputs"])
         run = self.run(name, branch=body["ref"])
+        run["display_title"] = self.titled.format(**body["inputs"])
         if self.details != "given" or not body.get("return_run_details"):
             return Reply(204)
         api = f"https://api.github.com/repos/acme/app/actions/runs/{run['id']}"

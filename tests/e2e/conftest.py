@@ -51,14 +51,14 @@ class Cli:
         )
         return Answer(done.returncode, done.stdout, done.stderr)
 
-    def start(self, *arguments: object) -> subprocess.Popen[str]:
+    def start(self, *arguments: object, environ: dict[str, str] | None = None) -> subprocess.Popen[str]:
         """The command, left running; its output is dropped."""
         return subprocess.Popen(
             [str(self.program), *map(str, arguments)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             text=True,
-            env=self.environ(None),
+            env=self.environ(environ),
         )
 
     def environ(self, more: dict[str, str] | None) -> dict[str, str]:

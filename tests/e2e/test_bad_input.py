@@ -125,7 +125,10 @@ def test_several_mistakes_are_a_line_each(cli: Cli, place: Place) -> None:
         (["refresh", "test", "--only", "coppy"], "did you mean 'copy'?"),
         (["refresh", "test", "--skip", "coppy"], "did you mean 'copy'?"),
         (["refresh", "test", "--only", "copy", "--skip", "sync"], "not with both"),
-        (["refresh", "test", "--engine", "spork"], "command line: engine.default must be 'local' or 'serial'"),
+        (
+            ["refresh", "test", "--engine", "spork"],
+            "command line: engine.default must be 'local', 'serial', 'spark' or 'glue'",
+        ),
         (["resume", "test-20200101-000000-ffff"], "there is no run test-20200101-000000-ffff here"),
         (["status", "test-20200101-000000-ffff"], "there is no run test-20200101-000000-ffff here"),
         (["report", "test-20200101-000000-ffff"], "there is no run test-20200101-000000-ffff here"),

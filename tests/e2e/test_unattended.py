@@ -103,7 +103,7 @@ def test_a_run_that_was_killed_goes_on_in_an_empty_directory(cli: Cli, elsewhere
     process = cli.start("refresh", "test", "--config", config)
     there = elsewhere()
     try:
-        run_id = _once(cli, there, lambda: _state_of(cli, there, "copy") in ("running", "done"))
+        run_id = once(cli, there, lambda: state_of(cli, there, "copy") in ("running", "done"))
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -124,7 +124,7 @@ def test_a_run_is_given_up_from_another_machine(cli: Cli, elsewhere: Callable[[]
     process = cli.start("refresh", "test", "--config", slow)
     there = elsewhere()
     try:
-        run_id = _once(cli, there, lambda: _state_of(cli, there, "consumers-off") == "done")
+        run_id = once(cli, there, lambda: state_of(cli, there, "consumers-off") == "done")
         answer = cli("cancel", run_id, "--config", there)
         assert answer.code == 0, answer.err
         assert "was cancelled" in answer.out
@@ -139,7 +139,7 @@ def test_a_run_is_given_up_from_another_machine(cli: Cli, elsewhere: Callable[[]
     assert after.code == 0, after.err
 
 
-def _once(cli: Cli, config: Path, reached: Callable[[], bool]) -> str:
+def once(cli: Cli, config: Path, reached: Callable[[], bool]) -> str:
     """The id of the run that is going on, once it has come so far."""
     deadline = time.monotonic() + PATIENCE
     while not reached():
@@ -148,7 +148,7 @@ def _once(cli: Cli, config: Path, reached: Callable[[], bool]) -> str:
     return str(running[-1])
 
 
-def _state_of(cli: Cli, config: Path, step: str) -> str:
+def state_of(cli: Cli, config: Path, step: str) -> str:
     """How far a step of the newest run is, if that run is going on."""
     runs = cli("runs", "--json", "--config", config).lines
     if not runs or runs[-1]["state"] != "running":

@@ -121,4 +121,4 @@ def test_killed_at_any_call_it_is_started_once(place: Any, kind: str, after: boo
             assert server.count("POST") == 1, where
             assert world.writes.count("deploy") == 1, where
             assert world.outcome().result is Result.PROVEN, where
-    assert at > 6
+    assert at > 5

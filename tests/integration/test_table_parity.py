@@ -98,10 +98,10 @@ def aws(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(autouse=True)
 def _no_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a stand-in lacks it answers with 500, which is not worth five more attempts."""
-    patient = sessions._config
+    config = sessions._config
 
-    def impatient(service: str, environment: Environment) -> Any:
-        return patient(service, environment).merge(
+    def impatient(service: str, environment: Environment, *, patient: bool) -> Any:
+        return config(service, environment, patient=patient).merge(
             Config(retries={"mode": "standard", "total_max_attempts": 1}, proxies={})
         )
 

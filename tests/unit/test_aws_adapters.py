@@ -101,6 +101,18 @@ def states(*found: str | None) -> list[tuple[str, Any]]:
     return [("get_event_source_mapping", {"State": state} if state else absent()) for state in found]
 
 
+def test_others_are_those_of_all_other_functions_with_what_lambda_says_of_them() -> None:
+    found = [
+        mapping("streams_test"),
+        mapping("audit:live", StartingPosition="LATEST", LastProcessingResult="PROBLEM: Function call failed"),
+        mapping("elsewhere", stream="arn:aws:dynamodb:us-east-1:2:table/another/stream/1"),
+    ]
+    client = Client(("list_event_source_mappings", [{"EventSourceMappings": found}]))
+    (other,) = MappingControl(session(client), Streams(("streams_*",))).others(["app-test"])
+    assert (other.function, other.starts) == ("audit:live", "LATEST")
+    assert other.last_result == "PROBLEM: Function call failed"
+
+
 def test_consumers_are_those_of_the_functions_and_tables_with_their_alias() -> None:
     found = [
         mapping("streams_test:live", BatchSize=10, MaximumRetryAttempts=-1, TumblingWindowInSeconds=0),
@@ -250,7 +262,7 @@ def test_every_look_at_a_bucket_names_its_owner() -> None:
     assert found == ObjectFacts("k", '"e"', 3, when.timestamp())
     assert buckets.content(source, found, 2) == hashlib.sha256(b"abc").digest()
     assert buckets.encrypted(target, "k")
-    assert buckets.facts(target) == BucketFacts(versioned=True, expires_versions=True)
+    assert buckets.facts(target) == BucketFacts(versioned=True, expires_versions=True, aborts_uploads=False)
     listed, read, *asked = (arguments for _, arguments in client.calls)
     assert (listed["ExpectedBucketOwner"], listed["StartAfter"], listed["Prefix"]) == ("1", "j", "pre/")
     assert (read["ExpectedBucketOwner"], read["IfMatch"], read["Range"]) == ("1", '"e"', "bytes=0-1")
@@ -267,7 +279,7 @@ class Body:
         yield self._content
 
 
-@pytest.mark.parametrize("code", ["404", "PreconditionFailed"])
+@pytest.mark.parametrize("code", ["404", "PreconditionFailed", "InvalidObjectState", "ObjectNotInActiveTierError"])
 def test_the_content_of_another_object_than_the_listed_one_is_not_compared(code: str) -> None:
     gone = ClientError({"Error": {"Code": code, "Message": "x"}}, "GetObject")
     buckets = Buckets(session(Client(("get_object", gone))))
@@ -278,9 +290,21 @@ def test_settings_that_may_not_be_asked_for_are_unknown_and_stop_nothing() -> No
     denied = ClientError({"Error": {"Code": "AccessDenied", "Message": "x"}}, "GetBucketVersioning")
     none = ClientError({"Error": {"Code": "NoSuchLifecycleConfiguration", "Message": "x"}}, "GetLifecycle")
     target = TargetBucket("2", "to")
-    assert Buckets(session(Client(("get_bucket_versioning", denied)))).facts(target) == BucketFacts(None, None)
-    client = Client(("get_bucket_versioning", {"Status": "Enabled"}), ("get_bucket_lifecycle_configuration", none))
-    assert Buckets(session(client)).facts(target) == BucketFacts(versioned=True, expires_versions=False)
+    for versioning, lifecycle, facts in (
+        (denied, denied, BucketFacts(None, None, None)),
+        ({}, denied, BucketFacts(versioned=False, expires_versions=None, aborts_uploads=None)),
+        ({"Status": "Enabled"}, none, BucketFacts(versioned=True, expires_versions=False, aborts_uploads=False)),
+    ):
+        client = Client(("get_bucket_versioning", versioning), ("get_bucket_lifecycle_configuration", lifecycle))
+        assert Buckets(session(client)).facts(target) == facts
+
+
+@pytest.mark.parametrize(("status", "aborts"), [("Enabled", True), ("Disabled", False)])
+def test_a_rule_that_removes_what_uploads_leave_behind_is_seen_in_any_bucket(status: str, aborts: bool) -> None:
+    rule = {"Status": status, "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}}
+    client = Client(("get_bucket_versioning", {}), ("get_bucket_lifecycle_configuration", {"Rules": [rule]}))
+    facts = Buckets(session(client)).facts(TargetBucket("2", "to"))
+    assert facts == BucketFacts(versioned=False, expires_versions=None, aborts_uploads=aborts)
 
 
 def test_details_are_metadata_free_text_headers_and_tags() -> None:

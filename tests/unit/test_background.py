@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from downstage.app import background
+from downstage.app.carrying import Finished
 from downstage.app.ending import approve
 from downstage.app.runs import Project
 from downstage.domain.events import Event
-from downstage.errors import ConfigError, JournalError, RunConflict
+from downstage.errors import ConfigError, JournalError, RunConflict, TimeBoxReached
 from downstage.ports import StepRecord
 
 CONFIG = """
@@ -114,6 +115,30 @@ def test_a_run_that_waits_goes_on_once_it_is_approved(project: Project) -> None:
     assert approve(project, run.run_id)[1] == ["wipe"]
     runner(project, lambda: NOON, []).look(queue)
     assert queue.runs == [run.run_id]
+
+
+@pytest.mark.parametrize(("own", "expected"), [(3540.0, 3540.0), (None, 600.0)])
+def test_a_run_is_carried_in_pieces_of_its_own_time_box_or_else_the_runners(
+    project: Project, monkeypatch: pytest.MonkeyPatch, own: float | None, expected: float
+) -> None:
+    run = project.enqueue("test", ("preflight",), time_box=own)
+    over = TimeBoxReached("the time-box ended: go on with 'downstage resume'")
+    boxes: list[float | None] = []
+
+    def resume(project: Project, run_id: str, _events: object, *, time_box: float | None) -> Finished:
+        boxes.append(time_box)
+        taken = project.journal("test").take_over(run_id)
+        project.journal("test").end_run(run_id, taken.epoch, "parked", "")
+        return Finished("refresh", project.outcome(taken), Path("report.html"), over)
+
+    monkeypatch.setattr(Project, "resume", resume)
+    queue, said = Queue(), []  # type: ignore[var-annotated]
+    service = background.Runner(lambda: Project.open(project.config.path), Silent(), said.append, lambda: NOON, 600.0)
+    for _ in range(3):
+        service.look(queue)
+        assert queue.runs == [run.run_id]
+        assert "goes on in the next piece" in service.carry(queue.runs.pop())
+    assert boxes == [expected] * 3
 
 
 def test_a_second_detached_run_is_refused(project: Project) -> None:

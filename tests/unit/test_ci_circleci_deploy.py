@@ -242,11 +242,11 @@ def test_a_pipeline_of_the_github_app_is_run_by_its_definition(place: Place) -> 
 
 def test_only_the_named_workflow_has_to_succeed(place: Place) -> None:
     server = place[0]
-    intent = (deployer := trigger(place, {}, workflow="deploy")).intent()
+    intent = trigger(place, {}, workflow="deploy").intent()
     started = server.pipeline(trigger="api", login="machine-user")
     server.workflow(started, "lint", "failed")
     server.workflow(started, "deploy", ("running", "success"))
-    deployer.deploy(intent)
+    trigger(place, {}, workflow="deploy").deploy(intent)
     with pytest.raises(CiError, match="ended as 'failed'"):
         trigger(place, {}).deploy(intent)
     assert server.count("POST") == 0
@@ -262,6 +262,43 @@ def test_the_pipeline_of_a_killed_attempt_is_told_from_those_of_others(place: Pl
     server.workflow(here, "refresh", "running")
     trigger(place, {}, own=here["id"]).deploy(intent)
     assert server.count("POST") == 0
+
+
+def test_what_somebody_started_since_the_intent_is_not_taken_for_ours(place: Place) -> None:
+    """Between the mark and our start the same token starts another pipeline on the branch."""
+    server = place[0]
+    server.known_parameters = {"colour"}
+    deployer = trigger(place, {"colour": "alpha"})
+    intent = deployer.intent()
+    server.workflow(server.pipeline(trigger="api", login="machine-user"), "deploy", "failed")
+    deployer.deploy(intent)
+    assert server.count("POST") == 1
+    assert server.pipelines[0]["trigger_parameters"] == {"colour": "alpha"}
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_of_several_after_a_lost_answer_ours_is_that_with_our_parameters(place: Place, nested: bool) -> None:
+    server = place[0]
+    server.known_parameters = {"colour"}
+    deployer = trigger(place, {"colour": "alpha"})
+    intent = deployer.intent()
+    theirs = server.pipeline(trigger="api", login="machine-user")
+    theirs["trigger_parameters"] = {"circleci": {"colour": "beta"}} if nested else {"colour": "beta"}
+    server.workflow(theirs, "deploy", "failed")
+    server.faults.append(Fault("POST", "/pipeline", None, lose=True))
+    deployer.deploy(intent)
+    assert server.count("POST") == 1
+    assert len(server.pipelines) == 2
+
+
+def test_several_that_cannot_be_told_apart_are_a_question_not_a_guess(place: Place) -> None:
+    server = place[0]
+    server.faults.append(Fault("POST", "/pipeline", None))
+    intent = (deployer := trigger(place, {})).intent()
+    for _ in range(2):
+        server.workflow(server.pipeline(trigger="api", login="machine-user"), "deploy", "success")
+    with pytest.raises(CiUnreachable, match="which of 2 newer starts of a pipeline of github/acme/app is ours"):
+        deployer.deploy(intent)
 
 
 def test_the_pipeline_in_which_we_run_is_not_taken_for_the_deployment(place: Place) -> None:

@@ -110,6 +110,40 @@ def test_what_the_check_finds(place: Place) -> None:
         deployer(place).check()
 
 
+def test_what_somebody_dispatched_since_the_intent_is_not_taken_for_ours(place: Place) -> None:
+    server = place[0]
+    one = deployer(place)
+    intent = one.intent()
+    theirs = server.run("deploy.yml")
+    said = one.deploy(intent)
+    assert not said.endswith(theirs["html_url"])
+    assert server.count("POST") == 1
+
+
+RUN = "test-20260101-050000-1a2b"
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+def test_going_on_is_told_from_other_runs_by_the_title_that_the_rendered_workflow_gives(
+    place: Place, arrived: bool
+) -> None:
+    server, client, clock = place
+    server.workflows["downstage-test.yml"] = "active"
+    server.details = "none"  # whose answer does not name the run
+    unattended = GitHubUnattended(DispatchStart(client, clock, "downstage-test.yml", "test", shown="run"))
+    mark = unattended.mark()
+    server.run("downstage-test.yml")["display_title"] = "downstage-refresh-test (run: new)"
+    server.faults.append(Fault("POST", "/dispatches", None, lose=arrived))
+    if not arrived:
+        with pytest.raises(CiUnreachable, match="cannot be told whether"):
+            unattended.go_on(RUN, mark)
+        return
+    server.titled = "downstage-refresh-test (run: {run})"
+    said = unattended.go_on(RUN, mark)
+    assert said.endswith(server.runs[0]["html_url"])
+    assert server.count("POST") == 1
+
+
 def test_a_refresh_goes_on_in_a_fresh_run_of_its_workflow(place: Place) -> None:
     server, client, clock = place
     server.workflows["downstage-test.yml"] = "active"

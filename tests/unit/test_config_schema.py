@@ -46,7 +46,7 @@ def expect(text: str) -> str:
         (changed("buckets:", "bukets:"), f"26:7: unknown key 'bukets' in {REFRESH}; did you mean 'buckets'?"),
         (changed("state:", "stat:"), "2:1: unknown key 'stat' at the top level; did you mean 'state'?"),
         (changed("deploy:", "before: {day: 1}\n      deploy:"), f"23:7: unknown key 'before' in {REFRESH}; known"),
-        (changed("workers: 2", "glue: {job: x}"), "34:26: unknown key 'glue' in engine; known keys: default, workers"),
+        (changed("workers: 2", "turbo: {x: 1}"), "34:26: unknown key 'turbo' in engine; known keys: default, workers"),
         (
             changed("{clone: {}}", "{clone: {x: 1}}"),
             f"23:24: unknown key 'x' in {REFRESH}.deploy.clone; it has no keys",
@@ -191,9 +191,12 @@ def expect(text: str) -> str:
         (expect(""), f"{REFRESH}.search.expect.efcms-case is not a JMESPath expression (it is empty)"),
         (expect("hunter2(a)"), f"{REFRESH}.search.expect.efcms-case calls a function that JMESPath does not have"),
         (expect("length(a, b)"), f"{REFRESH}.search.expect.efcms-case calls a function"),
-        (changed("default: local", "default: spark"), "34:10: engine.default must be 'local' or 'serial'"),
+        (
+            changed("default: local", "default: sparkle"),
+            "34:10: engine.default must be 'local', 'serial', 'spark' or 'glue'",
+        ),
         (changed("workers: 2", "workers: 0"), "34:26: engine.workers must be at least 1"),
-        (changed("workers: 2", "workers: 1000"), "34:26: engine.workers must be at most 256"),
+        (changed("workers: 2", "workers: 10000"), "34:26: engine.workers must be at most 4096"),
         (changed("workers: 2", "workers: 2.0"), "34:26: engine.workers must be a whole number"),
         (changed("workers: 2", "segments: true"), "34:26: engine.segments must be a whole number"),
         (changed("engine: {default: local, workers: 2}", "engine:"), "34:1: engine is empty; write a value"),

@@ -60,6 +60,7 @@ HARMLESS: dict[str, RefreshPlan] = {
     "what tables may differ in": replace(PLAN, tables=(pair(terms=ParityTerms(accept=("billing",))),)),
     "the deployer's own settings": replace(PLAN, deploy=Deploy("memory", {"branch": "other"})),
     "who must approve": replace(PLAN, approve=("wipe",)),
+    "what is borne of the source's role": replace(PLAN, source_role="warn"),
 }
 TELLING: dict[str, RefreshPlan] = {
     "source account": replace(PLAN, source=replace(PLAN.source, account="333333333333")),
@@ -104,5 +105,5 @@ def test_the_digest_does_not_depend_on_where_it_is_made() -> None:
 def test_every_setting_of_a_plan_was_thought_of() -> None:
     """A new field must be put on one of the two sides here, by a decision."""
     decided = {"source", "target", "flags", "wipe", "deploy", "streams", "tables", "buckets", "search"}
-    free = {"masking", "engine", "rates", "max_quarantine", "approve", "max_delete", "sync"}
+    free = {"masking", "engine", "rates", "max_quarantine", "approve", "exporter", "source_role", "max_delete", "sync"}
     assert {field.name for field in fields(RefreshPlan)} - free == decided

@@ -3,14 +3,20 @@ time, and a holder that cannot renew stops before anybody may take its place."""
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from moto import mock_aws
 
+from downstage.app.places import ControlPlace, beating_table
+from downstage.aws import session
 from downstage.aws.control_table import ControlTable
-from downstage.aws.lease import BEAT, LONGEST_REQUEST, MARGIN, SECONDS, EnvironmentLease, Heart, LeaseWatch
+from downstage.aws.heart import Heart, LeaseWatch
+from downstage.aws.lease import BEAT, LONGEST_REQUEST, MARGIN, SECONDS, EnvironmentLease
 from downstage.aws.session import Session
 from downstage.domain.environment import Environment
 from downstage.errors import JournalError, LeaseLost, RunConflict
@@ -233,6 +239,86 @@ def test_the_item_says_nothing_of_anybody(clock: Clock) -> None:
     assert item is not None
     names = {"pk", "sk", "run_id", "who", "place", "state", "renewed", "beat", "epoch", "mark"}
     assert set(item) == names
+
+
+# ---- answers that are lost
+
+
+def lost_after(monkeypatch: pytest.MonkeyPatch, name: str, *, retried: bool, clock: Clock) -> None:
+    """The next call of that name is carried out, and then either its answer is lost, or the client has sent it again
+    20 seconds later and tells of the second time, which found that the condition no longer holds."""
+    original = getattr(ControlTable, name)
+
+    def once(*args: Any, **named: Any) -> Any:
+        monkeypatch.setattr(ControlTable, name, original)
+        original(*args, **named)
+        clock.time += 20
+        if not retried:
+            raise JournalError("the control table did not answer")
+        return None if name == "update" else False
+
+    monkeypatch.setattr(ControlTable, name, once)
+
+
+@pytest.mark.parametrize("retried", [False, True])
+@pytest.mark.parametrize("name", ["create", "update"])
+def test_a_holder_whose_answer_was_lost_recognises_itself(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, name: str, retried: bool
+) -> None:
+    if name == "update":
+        before = lease(clock)
+        before.acquire("run-1")
+        before.park()
+    holder = lease(clock)
+    began = clock.time
+    lost_after(monkeypatch, name, retried=retried, clock=clock)
+    holder.acquire("run-1")
+    assert clock.time - began == 20  # it did not wait to see whether it is alive itself
+    item = table().get("lease", "test")
+    assert item is not None
+    assert item["beat"] == {"N": "1"}  # renewed: nobody knows when the lost call was written
+    assert holder.left() == SECONDS
+    holder.beat()
+
+
+def test_a_call_that_was_lost_before_it_was_written_is_an_error(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = lease(clock)
+    first.acquire("run-1")
+    first.park()
+
+    def lost(*_args: Any, **_named: Any) -> Any:
+        raise JournalError("the control table did not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ControlTable, "update", lost)
+        with pytest.raises(JournalError, match="did not answer"):
+            lease(clock).acquire("run-1")
+    lease(clock).acquire("run-1")
+
+
+def test_a_beat_gives_up_within_seconds_and_asks_once(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that takes the call and never answers: 60 seconds of patience, six times over, would lose the lease."""
+    monkeypatch.setattr(session, "IMPATIENCE", 0.2)
+    calls: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        place = ControlPlace(replace(LOWER, endpoint=f"http://127.0.0.1:{server.getsockname()[1]}"), TABLE)
+        stalled = beating_table.__wrapped__(place)
+        monkeypatch.setattr(stalled, "_may_write", True)
+        holder = lease(clock, beats=stalled)
+        holder.acquire("run-1")
+        threading.Thread(target=_accept, args=(server, calls), daemon=True).start()
+        with pytest.raises(JournalError, match="does not answer"):
+            holder.beat()
+    assert len(calls) == 1
+    holder.check()
+
+
+def _accept(server: socket.socket, calls: list[socket.socket]) -> None:
+    while True:
+        try:
+            calls.append(server.accept()[0])
+        except OSError:
+            return
 
 
 # ---- the heart: what the holder does of its own accord

@@ -8,7 +8,7 @@ import pytest
 
 from downstage.domain.bucket_outcome import BucketOutcome, IndexOutcome
 from downstage.domain.leak_outcome import LeakOutcome
-from downstage.domain.outcome import RefreshOutcome, Result, StepOutcome, StepState
+from downstage.domain.outcome import RefreshOutcome, Result, StepOutcome, StepState, Stop
 from downstage.domain.table_outcome import TableOutcome
 
 TABLE = TableOutcome(
@@ -44,6 +44,23 @@ PROVEN = RefreshOutcome(
     search=(INDEX,),
     leaks=SCANNED,
 )
+
+
+@pytest.mark.parametrize(
+    ("code", "result", "text"),
+    [(75, Result.INCOMPLETE, "the time-box ended"), (3, Result.FAILED, "refused"), (1, Result.FAILED, "lost")],
+)
+def test_what_stopped_a_run_says_its_exit_code(code: int, result: Result, text: str) -> None:
+    pending = (COPY, StepOutcome("index", StepState.PENDING))
+    stopped = replace(PROVEN, steps=pending, stop=Stop(code, text))
+    assert (stopped.exit_code, stopped.result) == (code, result)
+    assert stopped.objections[0].text == f"The run stopped: {text}."
+    leaked = replace(stopped, leaks=LEAK)
+    assert (leaked.exit_code, leaked.result) == (code, Result.FAILED)  # as the process ended; why is said first
+    assert "addresses found" in leaked.objections[0].text
+    failed = replace(stopped, steps=(StepOutcome("copy", StepState.FAILED, detail=text, exit_code=code), *pending[1:]))
+    assert [one.text for one in failed.objections].count(f"The run stopped: {text}.") == 0
+    assert failed.exit_code == code
 
 
 def steps(*states: StepState) -> tuple[StepOutcome, ...]:

@@ -135,14 +135,14 @@ def test_keep_lists_are_canonical(tmp_path: Path) -> None:
 
 def test_the_engine_can_be_replaced(tmp_path: Path) -> None:
     assert plan_of(tmp_path, engine="serial", workers=1, segments=8).engine == EnginePlan("serial", 1, 8)
-    assert ENGINES == ("local", "serial")
+    assert ENGINES == ("local", "serial", "spark", "glue")
 
 
 @pytest.mark.parametrize(
     ("engine", "workers", "segments", "message"),
     [
         ("seral", None, None, "there is no engine 'seral'; did you mean 'serial'?"),
-        ("glue", None, None, "there is no engine 'glue'; known: local, serial"),
+        ("emr", None, None, "there is no engine 'emr'; known: local, serial, spark, glue"),
         (None, 0, None, "the numbers of workers and segments must be at least 1"),
         (None, None, 0, "the numbers of workers and segments must be at least 1"),
     ],

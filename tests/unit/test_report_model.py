@@ -37,7 +37,7 @@ def _objects(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
 
 def test_every_field_is_described_required_and_nothing_else_is_allowed() -> None:
     found = dict(_objects(schema()))
-    assert len(found) == 18
+    assert len(found) == 19
     for path, node in found.items():
         assert node["additionalProperties"] is False, path
         assert set(node["required"]) == set(node["properties"]), path

@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from downstage.errors import RunConflict
+from downstage.errors import JournalError, RunConflict
 from downstage.masking.keys import MaskKey
 from downstage.masking.sealing import KeySealer
 from downstage.ports import Item, RawItem
@@ -17,7 +17,8 @@ from downstage.proof import digest
 from downstage.testing.faults import Killed, Trip, faulty
 from downstage.testing.tables import MemoryReader, MemoryTable
 from downstage.verify.item_names import ItemNames, key_reader, shown
-from downstage.verify.spill import Counts, Side, Spill, Survey
+from downstage.verify.spill import Spill
+from downstage.verify.spill_records import Counts, Side, Survey
 from downstage.verify.survey import Scan, locate, open_key, survey_segment
 
 KEY = MaskKey(bytes(range(32)))
@@ -105,6 +106,27 @@ def test_whoever_was_taken_over_writes_nothing_more(path: Path) -> None:
             old.save_page(Side.SOURCE, 0, None, Survey(pages=1), [(b"n" * 16, b"d" * 16)])
         new.save_page(Side.SOURCE, 0, None, Survey(pages=1), [])
         assert new.count() == Counts()
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_nobody_is_taken_over_by_who_was_before_them(path: Path, anew: bool) -> None:
+    """A process of an earlier attempt that wakes up late must stop, not take the file from its successor."""
+    with Spill.begin(path, 2) as new:
+        new.save_page(Side.SOURCE, 0, None, Survey(pages=1), [(b"n" * 16, b"d" * 16)])
+        with pytest.raises(RunConflict, match="taken over by another process"):
+            Spill.begin(path, 1, anew=anew)
+        new.save_page(Side.SOURCE, 0, None, Survey(pages=2), [])
+    with Spill.begin(path, 2, anew=anew) as again:
+        assert again.survey(Side.SOURCE, 0).pages == (0 if anew else 2)
+
+
+def test_a_file_that_cannot_be_read_is_made_anew_if_nothing_of_it_is_wanted(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"no database, " * 100)
+    with pytest.raises(JournalError):
+        Spill.begin(path, 1)
+    with Spill.begin(path, 1, anew=True) as spill:
+        assert spill.count() == Counts()
 
 
 def test_keys_are_found_again_though_items_were_put_in_between(path: Path) -> None:

@@ -16,7 +16,7 @@ from downstage.report import render_html, render_json, render_markdown
 from downstage.testing.faults import Killed, Trip
 from downstage.testing.world import COPIES, DOCUMENTS, DOMAIN, TARGET, World, plan_of
 from downstage.verify.leaks import LeakScanner
-from downstage.workflow import bucket_proof
+from downstage.workflow import bucket_sample
 from downstage.workflow.refresh import LEAK_SCAN, STEPS
 
 ADA = "ada@court.example.org"
@@ -161,7 +161,7 @@ def test_with_nothing_to_scan_it_is_no_pass() -> None:
 
 
 def test_of_many_objects_a_sample_is_looked_at_and_its_share_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bucket_proof, "SAMPLED_OBJECTS", 10)
+    monkeypatch.setattr(bucket_sample, "SAMPLED_OBJECTS", 10)
     world = World()
     for number in range(40):
         world.store.put(DOCUMENTS, f"{number % 4}/{number:02}", b"x")

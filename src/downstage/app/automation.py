@@ -99,7 +99,7 @@ def unattended_for(project: Project, environment: str) -> Unattended:
         )
         return CircleCiUnattended(start, environment, options["parameters"], options["approval"])
     repository = github_client(options, session, setting, clock, os.environ)
-    return GitHubUnattended(DispatchStart(repository, clock, f"{plan.name}.yml", options["branch"]))
+    return GitHubUnattended(DispatchStart(repository, clock, f"{plan.name}.yml", options["branch"], shown="run"))
 
 
 def rendered(project: Project, kind: str, environment: str) -> str:

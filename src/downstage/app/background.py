@@ -20,10 +20,12 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from downstage.app import notifying
 from downstage.app.choosing import choose_steps
+from downstage.app.precedence import ENDED
 from downstage.app.runs import Project
 from downstage.aws.secrets import KeyReader
-from downstage.errors import ConfigError, DownstageError, RunConflict, UsageError
+from downstage.errors import ApprovalWanted, ConfigError, DownstageError, RunConflict, TimeBoxReached, UsageError
 from downstage.planning.schedules import schedules_of
 from downstage.ports import EventSink, RunQueue, RunRecord
 from downstage.workflow import gates
@@ -42,20 +44,30 @@ _LOGS = "logs"
 
 
 def detach(
-    project: Project, environment: str, steps: Sequence[str], options: Sequence[str], *, take_over: bool
+    project: Project,
+    environment: str,
+    steps: Sequence[str],
+    options: Sequence[str],
+    *,
+    events: EventSink,
+    time_box: float | None = None,
+    take_over: bool = False,
 ) -> tuple[RunRecord, Path | None]:
     """Enters a refresh and leaves it to the runner of this state directory, or else to a process of its own, which is
-    given `options` of the command line.
+    given `options` of the command line. With a `time_box` (seconds) it is carried in pieces: the runner goes on with
+    the next by itself.
 
     Gives the run, and the log of that process if one was started.
     """
-    run = project.enqueue(environment, steps, take_over=take_over)
+    run = project.enqueue(environment, steps, events=events, time_box=time_box, take_over=take_over)
     if runner_is_up(project.state):
         return run, None
     log = project.state / _LOGS / f"{run.run_id}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "downstage", "resume", run.run_id, "--config", str(project.config.path.absolute())]
     command += options
+    if time_box is not None:
+        command += ["--time-box", f"{time_box:.0f}s"]
     with log.open("ab") as output:
         subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd=Path.cwd()
@@ -79,27 +91,46 @@ def runner_is_up(state: Path) -> bool:
 
 
 class Runner:
-    """Carries runs through until it is stopped. `reopen` reads the configuration anew, for it may change under way."""
+    """Carries runs through until it is stopped. `reopen` reads the configuration anew, for it may change under way.
+
+    A run that has a time-box of its own, or else gets the runner's `time_box` (seconds), is parked when that ends, and
+    goes on in the next piece at the next look.
+    """
 
     def __init__(
-        self, reopen: Callable[[], Project], events: EventSink, say: Callable[[str], None], now: Callable[[], datetime]
+        self,
+        reopen: Callable[[], Project],
+        events: EventSink,
+        say: Callable[[str], None],
+        now: Callable[[], datetime],
+        time_box: float | None = None,
     ) -> None:
+        self._time_box = time_box
         self._reopen = reopen
         self._project = reopen()
         self._events = events
         self._say = say
         self._now = now
+        self._told: set[str] = set()
 
     def carry(self, run_id: str) -> str:
         """Carries one run as far as it goes, and says how it ended. Raises nothing: the runner goes on."""
         self._say(f"{run_id}: begins")
         try:
-            finished = self._reopen().resume(run_id, self._events)
+            project = self._reopen()
+            time_box = project.find(run_id).settings.get("time_box", self._time_box)
+            finished = project.resume(run_id, self._events, time_box=time_box)
         except DownstageError as error:
             said = f"not carried: {error}"
+            with suppress(DownstageError):  # whoever cannot be asked cannot be told of either
+                run = self._project.find(run_id)
+                if self._project.state_of(run) not in (*ENDED, "running"):  # else nobody need, or somebody else does
+                    self._notify(run.environment, error, run_id)
         else:
             said = f"{finished.outcome.result.value} (exit code {finished.exit_code})"
-            if finished.error is not None:
+            if isinstance(finished.error, TimeBoxReached) and not isinstance(finished.error, ApprovalWanted):
+                said = f"parked (exit code {finished.exit_code}): its time-box ended, it goes on in the next piece"
+            elif finished.error is not None:
                 said = f"{said}: {finished.error}"
         self._say(f"{run_id}: {said}")
         return said
@@ -131,6 +162,14 @@ class Runner:
         unfinished.write_text(json.dumps({"last": now.isoformat()}), encoding="utf-8")
         unfinished.replace(path)
 
+    def _notify(self, environment: str, error: DownstageError, run_id: str) -> None:
+        """Tells, once, that nobody carries a run: it is looked at again every few seconds."""
+        what = f"{run_id}: {type(error).__name__}"
+        if what not in self._told:
+            self._told.add(what)
+            for line in notifying.could_not_begin(self._project.config, environment, error, run_id):
+                self._say(line)
+
     def _enter(self, environment: str, due: datetime) -> None:
         """The run of a due time has an id of its own, so that of several runners only one enters it."""
         run_id = f"{environment}-{due.astimezone(UTC):%Y%m%d-%H%M%S}-due"
@@ -138,8 +177,12 @@ class Runner:
             self._project.enqueue(environment, choose_steps([], []), run_id=run_id)
         except RunConflict as error:
             self._say(f"{environment}: the refresh due at {due:%Y-%m-%d %H:%M} UTC was not begun: {error}")
+            with suppress(DownstageError):
+                if self._project.journal(environment).run(run_id) is None:  # else another runner has entered it
+                    self._notify(environment, error, run_id)
         except DownstageError as error:
             self._say(f"{environment}: the refresh due at {due:%Y-%m-%d %H:%M} UTC cannot begin: {error}")
+            self._notify(environment, error, run_id)
         else:
             self._say(f"{environment}: the refresh due at {due:%Y-%m-%d %H:%M} UTC is run {run_id}")
 

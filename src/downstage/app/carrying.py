@@ -15,10 +15,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from downstage.app.halting import Brake, Halted
+from downstage.app.halting import Brake, BrakedClock, BrakedEngine, Halted
+from downstage.app.notifying import Herald, begun, ended
 from downstage.app.turns import Turn
 from downstage.app.wiring import RunPlaces, Sides, parts_for
-from downstage.aws.lease import EnvironmentLease, Heart
+from downstage.aws.heart import Heart
+from downstage.aws.lease import EnvironmentLease
 from downstage.domain.environment import Environment
 from downstage.domain.events import Note, RunFinished, RunStarted
 from downstage.domain.outcome import RefreshOutcome
@@ -26,11 +28,13 @@ from downstage.durable.inline import InlineDurable
 from downstage.errors import ApprovalWanted, DownstageError, JournalError, LeaseLost, RunConflict, TimeBoxReached
 from downstage.ports import EventSink, Journal, RunRecord
 from downstage.report.as_json import render_json
-from downstage.report.html import render_html
 from downstage.report.markdown import render_markdown
+from downstage.workflow import gates
 from downstage.workflow.outcome import outcome_of
 from downstage.workflow.parts import Parts
 from downstage.workflow.refresh import STEPS, run_steps
+from downstage.workflow.stopped import remember, stop_by
+from downstage.workflow.unsent import remember_unsent
 
 REPORTS = "reports"
 
@@ -63,15 +67,18 @@ class Setting:
     events: EventSink
     turn: Turn
     time_box: float | None = None
+    herald: Herald | None = None
 
 
 def carry(setting: Setting, run: RunRecord, *, resumed: bool) -> Finished:
     """Carries the run through as far as it goes. Raises an interrupt of the user's, after the journal was told."""
     setting.events.emit(RunStarted(run.run_id, run.environment, resumed))
+    if setting.herald is not None and not resumed:
+        setting.herald.tell(begun(run))
     error: DownstageError | None = None
     state = "interrupted"
     parts: Parts | None = None
-    brake = Brake()
+    brake = Brake(lambda: _stop(parts))
     over = TimeBoxReached(
         f"the time-box ended: run {run.run_id} is parked and keeps {run.environment}; go on with "
         f"'downstage resume {run.run_id}'"
@@ -88,7 +95,9 @@ def carry(setting: Setting, run: RunRecord, *, resumed: bool) -> Finished:
                     setting.events,
                     _checks(setting.turn, brake),
                     stop_at=_stop_at(setting.time_box),
+                    clock=BrakedClock(brake),
                 )
+                parts = _braked(parts, brake)
                 run_steps(parts, InlineDurable(), run.settings["steps"])
                 state = "finished"
             except DownstageError as problem:
@@ -103,21 +112,39 @@ def carry(setting: Setting, run: RunRecord, *, resumed: bool) -> Finished:
                 raise
             finally:
                 brake.release()
-                ended = _now()
+                ended_at = _now()
                 with suppress(RunConflict):  # whoever took the run over says how it ends
-                    setting.journal.end_run(run.run_id, run.epoch, state, ended)
+                    if error is not None:
+                        remember(setting.journal, run, error)
+                    setting.journal.end_run(run.run_id, run.epoch, state, ended_at)
                 setting.turn.keeps = run.kind == "refresh" and state not in ("finished", "failed")
     finally:
         setting.turn.end()
-    outcome = outcome_of(setting.journal, replace(run, ended=ended, state=state), STEPS)
+    outcome = outcome_of(setting.journal, replace(run, ended=ended_at, state=state), STEPS)
+    outcome = replace(outcome, stop=None if error is None else stop_by(error))
     report = write_report(setting.places.state, outcome)
     finished = Finished(run.kind, outcome, report, error)
     setting.events.emit(RunFinished(run.run_id, outcome.result.value, finished.exit_code))
+    if setting.herald is not None:
+        _tell_end(setting.herald, setting.journal, run, finished)
     return finished
+
+
+def _tell_end(herald: Herald, journal: Journal, run: RunRecord, finished: Finished) -> None:
+    """Tells how the run ended, and keeps in the journal whom that did not reach."""
+    waiting = gates.waiting(journal, run) if isinstance(finished.error, ApprovalWanted) else ()
+    step = next(iter(waiting), "")
+    herald.tell(ended(finished.outcome, finished.error, finished.exit_code, finished.report, step))
+    unsent = herald.settle()
+    if unsent:
+        with suppress(JournalError, RunConflict):  # it was said already, and the run has ended
+            remember_unsent(journal, run, unsent)
 
 
 def write_report(state: Path, outcome: RefreshOutcome) -> Path:
     """The three forms of the report; gives the HTML's path."""
+    from downstage.report.html import render_html  # a template engine: a tenth of a second that every start would pay
+
     folder = state / REPORTS
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -147,6 +174,12 @@ def _stop(parts: Parts | None) -> None:
     if parts is not None:
         parts.engine.stop()
         parts.objects.engine.stop()
+
+
+def _braked(parts: Parts, brake: Brake) -> Parts:
+    """The parts with engines whose lanes the brake may end."""
+    objects = replace(parts.objects, engine=BrakedEngine(parts.objects.engine, brake))
+    return replace(parts, engine=BrakedEngine(parts.engine, brake), objects=objects)
 
 
 def _stop_at(time_box: float | None) -> float | None:

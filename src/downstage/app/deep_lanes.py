@@ -56,8 +56,7 @@ def run_lane(deep: DeepOrder, lane: Lane) -> None:
     """Does what is left of one lane, whatever its phase."""
     order, work = deep.order, deep.work(lane)
     guard(order, session(order.source), session(order.target))
-    if order.lease is not None:
-        watch_lease(order.lease, order.target.name, order.run_id)
+    watch_lease(order)
     key, *old_keys = keys(order.source, order.masking)
     pseudonyms, sealer = masking(order.source, order.masking)
     table = work.table

@@ -13,7 +13,7 @@ from downstage.wire.export import DataFile
 
 
 def reader_of(source: Session, export: ExportSource) -> ExportReader:
-    """Reads the export's files with the source's credentials. Raises ExportDamaged."""
+    """Reads the export's files with the credentials of whoever reads exports. Raises ExportDamaged."""
     store = _store(source)
     return ExportReader(export.bucket, _files(source, export), store)
 

@@ -6,7 +6,13 @@ import time
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
+from typing import Any
 
+from downstage.app import glue, notifying
+from downstage.app.around import look_around
+from downstage.app.automation import changes_of
+from downstage.app.estimating import sizes_of, workload_of
+from downstage.app.object_worker import masker_for
 from downstage.app.runs import Project
 from downstage.app.wiring import Sides, deployer_for, masking_check
 from downstage.aws.exports import ExportControl, ExportObjects
@@ -16,21 +22,28 @@ from downstage.aws.streams import MappingControl
 from downstage.aws.tables import TableControl
 from downstage.domain.export import ExportPlan, export_id
 from downstage.domain.plan import BucketPair
+from downstage.domain.prices import Prices
 from downstage.domain.table_schema import Units
-from downstage.errors import DownstageError, NotFound
+from downstage.errors import DownstageError, NotFound, UsageError
+from downstage.masking.compile import compile_pseudonyms
+from downstage.masking.sealing import KeySealer
 from downstage.planning import guards
+from downstage.planning.estimate import Estimate, estimate
 from downstage.planning.preflight import find_problems
+from downstage.planning.schedules import Kind
+from downstage.planning.workload import Workload
 from downstage.ports import Consumer, TableFacts
 from downstage.syncing import inventory
+from downstage.syncing.keys import KeyMasker
+from downstage.workflow.backfill import mapping_problems
+from downstage.workflow.prepare import values_before
 
 _COUNTED = 10_000
 
-EXPORT_DOLLARS = 0.10
-"""What AWS asks for exporting a GB of a table (list price of us-east-1; other regions ask up to half as much again)."""
 
-
-def problems(project: Project, environment: str) -> list[DownstageError]:
-    """Everything that stands in the way of a refresh, the masking key included."""
+def problems(project: Project, environment: str, note: Callable[[str], None]) -> list[DownstageError]:
+    """Everything that stands in the way of a refresh, the masking key included. `note` is told what is worth knowing
+    besides, and what could not be looked at."""
     sides = Sides.of(project.plan(environment))
     found: list[DownstageError] = []
     for look in (partial(project.plan, environment), sides.key, sides.old_keys):
@@ -52,11 +65,39 @@ def problems(project: Project, environment: str) -> list[DownstageError]:
             consumers=MappingControl(sides.target, sides.plan.streams) if sides.plan.streams else None,
             check_masking=_masking_check(sides, readable=not found),
             deployer=deployer_for(sides),
-            exports=ExportControl(sides.source),
-            export_files=ExportObjects(sides.source),
+            exports=ExportControl(sides.exporter),
+            export_files=ExportObjects(sides.exporter),
+            masker=_masker(sides) if not found else None,
+            around=look_around(sides.source, sides.target, project.state),
+            note=note,
         )
     )
+    found.extend(glue.problems(sides.plan))
+    found.extend(notifying.problems(project.config, environment, sides.target))
+    _note_schedule(project, environment, note)
+    found.extend(mapping_problems(sides.plan))
     return found
+
+
+def _note_schedule(project: Project, environment: str, note: Callable[[str], None]) -> None:
+    """Notes if the environment's schedule cannot be seen (a CI token that is not accepted) or is not as configured. No
+    problem: a refresh that is begun by hand needs none."""
+    refresh = project.config.config.environments[environment].refresh
+    if refresh is None or refresh.schedule is None:
+        return
+    try:
+        changes = [change for place in changes_of(project, [environment]) for change in place.changes]
+    except DownstageError as error:
+        note(f"schedule: {error}")
+        return
+    for change in changes:
+        if change.kind in (Kind.CREATE, Kind.UPDATE, Kind.REMOVE):
+            note(f"schedule {change.name}: not as the configuration says; 'downstage schedule apply' mends it")
+
+
+def _masker(sides: Sides) -> KeyMasker:
+    """What makes an object key free of addresses."""
+    return masker_for(compile_pseudonyms(sides.plan.masking, sides.key(), sides.old_keys()))
 
 
 def _masking_check(sides: Sides, *, readable: bool) -> Callable[[TableFacts], None]:
@@ -77,10 +118,28 @@ def preview(project: Project, environment: str) -> dict[str, list[str]]:
         "search domains to delete": _doomed_domains(sides),
         "deploy": [plan.deploy.label] if plan.deploy else [],
         "consumers to switch off and on": [f"{c.function} of {c.table}" for c, _ in consumers(project, environment)],
-        "tables to copy": _tables(sides),
+        "tables to copy": _tables(sides, prices_of(project)),
         "buckets to sync": _buckets(sides),
         "indexes to wait for": [f"{e.index}: {e.condition}" for e in plan.search.expectations] if plan.search else [],
     }
+
+
+def estimated(project: Project, environment: str) -> tuple[Workload, Estimate]:
+    """What a refresh would take, and what that is reckoned from."""
+    sides = Sides.of(project.plan(environment))
+    sizes = sizes_of(
+        TableControl(sides.source),
+        TableControl(sides.target),
+        Buckets(sides.target, sides.plan.source.region),
+        (sides.source, sides.target),
+    )
+    load = workload_of(sides.plan, prices_of(project), sizes)
+    return load, estimate(load)
+
+
+def prices_of(project: Project) -> Prices:
+    """What the configuration says that AWS asks."""
+    return Prices(**project.config.config.prices.model_dump())
 
 
 def consumers(project: Project, environment: str) -> list[tuple[Consumer, bool]]:
@@ -93,6 +152,27 @@ def consumers(project: Project, environment: str) -> list[tuple[Consumer, bool]]
     found = MappingControl(sides.target, sides.plan.streams).consumers(tables)
     streams = {table: _stream(control, table) for table in {consumer.table for consumer in found}}
     return [(consumer, consumer.stream_arn == streams[consumer.table]) for consumer in found]
+
+
+def other_consumers(project: Project, environment: str) -> list[Consumer]:
+    """The consumers of the target tables that the configuration does not name; none if it does not want to know."""
+    sides = Sides.of(project.plan(environment))
+    streams = sides.plan.streams
+    if streams is None or streams.others == "off":
+        return []
+    return list(MappingControl(sides.target, streams).others([pair.target.name for pair in sides.plan.tables]))
+
+
+def flags_before(project: Project, environment: str) -> tuple[str, list[tuple[str, Any]]]:
+    """The newest run that set the flags, and what each was before it (None: it was not set). Raises UsageError if no
+    run has set any, JournalError if the masking key is another one now."""
+    journal = project.journal(environment)
+    sealer = KeySealer(Sides.of(project.plan(environment)).key())
+    for run in reversed(journal.runs()):
+        found = values_before(journal, run, sealer) if run.environment == environment else []
+        if found:
+            return run.run_id, found
+    raise UsageError(f"no run has set the flags of {environment} yet: there is nothing that they were before")
 
 
 def key_check(project: Project, environment: str) -> str:
@@ -117,11 +197,12 @@ def _doomed_domains(sides: Sides) -> list[str]:
     return list(guards.resolve_patterns(patterns, DomainControl(sides.target).names()))
 
 
-def _tables(sides: Sides) -> list[str]:
+def _tables(sides: Sides, prices: Prices) -> list[str]:
     lines = []
     for pair in sides.plan.tables:
         facts = TableControl(sides.source).facts(pair.source.name)
-        size = f"about {facts.items:,} items, {facts.size / 1e6:,.1f} MB{read_from(pair.export, facts.size)}"
+        size = f"about {facts.items:,} items, {facts.size / 1e6:,.1f} MB"
+        size += read_from(pair.export, facts.size, prices.export)
         size += warmed(pair.terms.warm) + f"; at most {sides.plan.max_quarantine.of(facts.items):,} may be left out"
         lines.append(f"{pair.source.name} → {pair.target.name} ({size})")
     return lines
@@ -135,15 +216,15 @@ def warmed(warm: Units | None) -> str:
     return f"; made warm for {' and '.join(units)} a second" if units else ""
 
 
-def read_from(export: ExportPlan | None, size: int) -> str:
-    """Where a table is read from, if not alive, what that costs, and what becomes of it."""
+def read_from(export: ExportPlan | None, size: int, dollars: float = Prices().export) -> str:
+    """Where a table is read from, if not alive, what that costs at so many dollars a GB, and what becomes of it."""
     if export is None:
         return ""
     after = "kept afterwards" if export.keep else "deleted once verified"
     if export.arn is not None:
         return f"; read from export {export_id(export.arn)} in s3://{export.bucket.name}, {after}"
     place = "/".join(filter(None, (export.bucket.name, export.prefix)))
-    cost = f"${size / 2**30 * EXPORT_DOLLARS:,.2f} at ${EXPORT_DOLLARS:.2f} a GB"
+    cost = f"${size / 2**30 * dollars:,.2f} at ${dollars:.2f} a GB"
     return f"; read from an export to s3://{place}, about {cost}, {after}"
 
 
@@ -170,7 +251,7 @@ def _listed(sides: Sides, pair: BucketPair) -> str:
     """Which inventory would list the source now. Raises GuardRefused where a sync would."""
     plan = pair.options.inventory
     assert plan is not None
-    files = ExportObjects(sides.source)
+    files = ExportObjects(sides.exporter)
     found = inventory.read(files, plan, pair.source, inventory.find(files, plan, pair.source))
     age = inventory.check_age(found, plan, pair.source, time.time())
     return f"listed by the inventory {found.key}, {inventory.aged(age)} old"

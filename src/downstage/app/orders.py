@@ -6,17 +6,17 @@ who it is on both sides. Sessions and keys are kept for the life of the process;
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 
 from downstage.app.clock import SystemClock
-from downstage.app.places import ControlPlace, JournalPlace, control_table
+from downstage.app.places import ControlPlace, JournalPlace, beating_table
+from downstage.aws.heart import LeaseWatch
 from downstage.aws.http import DynamoTransport
-from downstage.aws.lease import LeaseWatch
 from downstage.aws.secrets import KeyReader
 from downstage.aws.session import Session
 from downstage.domain.environment import Environment
@@ -35,7 +35,8 @@ from downstage.workflow.parts import TableWork
 @dataclass(frozen=True, slots=True)
 class Order:
     """Everything a worker must be told. Picklable; holds names, never credentials or keys. `rates` are its share, as
-    one of `lanes` that run at one time."""
+    one of `lanes` that run at one time; `carrier` is the process that carries the run, and renews its lease.
+    `exporter` reads exports, if the source's own role does not."""
 
     source: Environment
     target: Environment
@@ -46,9 +47,11 @@ class Order:
     lanes: int
     journal: JournalPlace
     lease: ControlPlace | None
+    carrier: str
     run_id: str
     epoch: int
     tables: tuple[TableWork, ...]
+    exporter: Environment | None = None
 
     def table(self, lane: Lane) -> TableWork:
         """The table that a lane is of."""
@@ -88,11 +91,20 @@ def session(environment: Environment) -> Session:
     return Session(environment)
 
 
-@lru_cache(maxsize=1)
-def watch_lease(place: ControlPlace, environment: str, run_id: str) -> None:
+def this_process() -> str:
+    """A name for this process that no other has at the same time."""
+    return f"{socket.gethostname()}/{os.getpid()}"
+
+
+def watch_lease(order: Order) -> None:
     """In a process of its own a lane must not outlive its run's lease: the process that renews it may hang."""
-    if multiprocessing.parent_process() is not None:
-        LeaseWatch(control_table(place), environment, run_id, clock=SystemClock(), lost=lambda: os._exit(1)).start()
+    if order.lease is not None and order.carrier != this_process():
+        _watch(order.lease, order.target.name, order.run_id)
+
+
+@lru_cache(maxsize=1)
+def _watch(place: ControlPlace, environment: str, run_id: str) -> None:
+    LeaseWatch(beating_table(place), environment, run_id, clock=SystemClock(), lost=lambda: os._exit(1)).start()
 
 
 @lru_cache(maxsize=8)

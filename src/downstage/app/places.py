@@ -58,8 +58,15 @@ def open_journal(place: JournalPlace) -> Journal:
 
 @lru_cache(maxsize=16)
 def control_table(place: ControlPlace) -> ControlTable:
-    """The table itself, on a session of its own: what beats the lease does not wait for what copies."""
+    """The table itself, on a session of its own: what writes progress does not wait for what copies."""
     return ControlTable(Session(place.environment), place.table)
+
+
+@lru_cache(maxsize=16)
+def beating_table(place: ControlPlace) -> ControlTable:
+    """The table for whoever renews or watches a lease: asked once, for seconds, and again at the next beat. A call that
+    hung as long as a patient one may would cost the lease."""
+    return ControlTable(Session(place.environment, patient=False), place.table)
 
 
 def kind_of(config: Config, environ: Mapping[str, str]) -> Kind:

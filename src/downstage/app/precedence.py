@@ -16,13 +16,23 @@ ENDED = ("finished", "cancelled", "superseded")
 KEEPING = ("queued", "running", "interrupted", "parked", "waiting")
 """States in which a refresh keeps its environment, though no process may be behind it."""
 
-CHANGING = ("refresh", "wipe", "deploy", "copy", "sync", "flags", "streams", "repair")
+CHANGING = ("refresh", "wipe", "deploy", "copy", "sync", "flags", "streams", "repair", "backfill")
 """Kinds of runs that write to the target, and so need their turn on every machine."""
 
 LOADING = ("refresh", "wipe", "deploy", "copy", "sync")
 """Kinds that put other data into the target: what an older run recorded of it holds no more."""
 
-_LOOKS_ONLY = ("preflight", "export", "verify-tables", "verify-buckets", "parity", "index", "verify-index", "scan")
+_LOOKS_ONLY = (
+    "preflight",
+    "export",
+    "capture-search",
+    "verify-tables",
+    "verify-buckets",
+    "parity",
+    "index",
+    "verify-index",
+    "scan",
+)
 
 
 def kept(journal: Journal, environment: str) -> list[RunRecord]:

@@ -17,14 +17,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from downstage.app import carrying
+from downstage.app import carrying, notifying
 from downstage.app.carrying import Finished
 from downstage.app.choosing import check_step
 from downstage.app.clock import SystemClock
+from downstage.app.entering import earlier_run, instant, new_run, settings_of
 from downstage.app.places import (
     ControlPlace,
     JournalPlace,
     SqlitePlace,
+    beating_table,
     control_table,
     kind_of,
     lease_table,
@@ -32,17 +34,15 @@ from downstage.app.places import (
 )
 from downstage.app.precedence import CHANGING, ENDED, KEEPING, LOADING, kept, kept_by, outlived, refuse_outdated
 from downstage.app.turns import LockFile, Turn, who
-from downstage.app.wiring import RunPlaces, Sides, masking_outcome
+from downstage.app.wiring import RunPlaces, Sides
 from downstage.aws.lease import EnvironmentLease
 from downstage.config.load import LoadedConfig, load
 from downstage.domain.environment import Environment
 from downstage.domain.events import Note
 from downstage.domain.outcome import RefreshOutcome
 from downstage.domain.plan import RefreshPlan
-from downstage.errors import JournalError, RunConflict, UsageError
-from downstage.masking.compile import fingerprint
+from downstage.errors import RunConflict, UsageError
 from downstage.planning.build import build_plan, environment_of, environments_of
-from downstage.planning.essence import essence
 from downstage.ports import EventSink, Holder, Journal, RunRecord
 from downstage.workflow.outcome import outcome_of
 from downstage.workflow.refresh import STEPS, forget_from
@@ -144,28 +144,42 @@ class Project:
         """Runs `steps` as a new run. `kind` is `refresh`, or the name of the one command it is; `settings` are added to
         the run's own."""
         sides = Sides.of(self.plan(environment))
-        record = self._new(sides, environment, kind, steps, "running")
+        record = new_run(sides, environment, kind, steps, "running")
         changing = kind in CHANGING
         with self.exclusive(environment, record.run_id, take_over=take_over, events=events, leased=changing) as turn:
             journal = self.journal(environment)
             self._make_room(journal, environment, kind, take_over=take_over)
-            record = _with(record, {**self._earlier(journal, environment, kind), **(settings or {})})
+            record = _with(record, {**earlier_run(journal, environment, kind), **(settings or {})})
             journal.create_run(record)
             turn.keeps = kind == "refresh"
             return self._carry(sides, journal, record, events, turn, time_box, resumed=False)
 
     def enqueue(
-        self, environment: str, steps: Sequence[str], *, take_over: bool = False, run_id: str | None = None
+        self,
+        environment: str,
+        steps: Sequence[str],
+        *,
+        events: EventSink | None = None,
+        time_box: float | None = None,
+        take_over: bool = False,
+        run_id: str | None = None,
     ) -> RunRecord:
-        """Enters a refresh that somebody else will carry through, by resuming it. Raises RunConflict if another keeps
-        the environment, or there is a run of that id."""
+        """Enters a refresh that somebody else will carry through, by resuming it, in pieces of `time_box` seconds.
+
+        The environment is the run's from then on, by the rules of `start`: raises RunConflict if another keeps it (with
+        `take_over`: if a process is behind that one, which takes minutes to rule out), or if there is a run of that id.
+        """
         sides = Sides.of(self.plan(environment))
-        record = _with(self._new(sides, environment, "refresh", steps, "queued"), {"detached": True})
+        settings = {"detached": True, **({} if time_box is None else {"time_box": time_box})}
+        record = _with(new_run(sides, environment, "refresh", steps, "queued"), settings)
         record = record if run_id is None else replace(record, run_id=run_id)
-        with self.lock(environment).held():
-            journal = self.journal(environment)
+        journal = self.journal(environment)
+        if journal.run(record.run_id) is not None:
+            raise RunConflict(f"there is a run {record.run_id} already (nothing was written)")
+        with self.exclusive(environment, record.run_id, take_over=take_over, events=events) as turn:
             self._make_room(journal, environment, "refresh", take_over=take_over)
             journal.create_run(record)
+            turn.keeps = True
         return record
 
     def resume(
@@ -187,7 +201,7 @@ class Project:
         if record.state in ENDED:
             raise UsageError(f"run {run_id} has ended: there is nothing to resume; see 'downstage report {run_id}'")
         sides = Sides.of(self.plan(record.environment))
-        now = self._settings(sides)
+        now = settings_of(sides)
         with self.exclusive(
             record.environment, run_id, take_over=take_over, events=events, leased=record.kind in CHANGING
         ) as turn:
@@ -271,6 +285,9 @@ class Project:
             events,
             turn,
             time_box,
+            notifying.herald_for(self.config, record.environment, events, lambda _target: sides.target)
+            if record.kind == "refresh"
+            else None,
         )
         finished = carrying.carry(setting, record, resumed=resumed)
         if finished.error is None and record.kind == "refresh":
@@ -287,7 +304,15 @@ class Project:
     @staticmethod
     def _lease(where: ControlPlace, place: str, say: Callable[[str], None]) -> EnvironmentLease:
         name = where.environment.name
-        return EnvironmentLease(control_table(where), name, clock=SystemClock(), who=who(), place=place, say=say)
+        return EnvironmentLease(
+            control_table(where),
+            name,
+            clock=SystemClock(),
+            who=who(),
+            place=place,
+            say=say,
+            beats=beating_table(where),
+        )
 
     def _alive(self, run: RunRecord) -> bool:
         """Whether a process is behind a run that the journal says is running."""
@@ -334,53 +359,10 @@ class Project:
             return " in the control table, but in the SQLite journal: set DOWNSTAGE__JOURNAL=sqlite to go on with it"
         return ""
 
-    def _new(self, sides: Sides, environment: str, kind: str, steps: Sequence[str], state: str) -> RunRecord:
-        now = datetime.now(UTC)
-        return RunRecord(
-            run_id=f"{environment}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
-            environment=environment,
-            kind=kind,
-            state=state,
-            epoch=1,
-            started=_text(now),
-            ended="",
-            settings=self._settings(sides) | {"steps": list(steps)},
-        )
-
-    def _settings(self, sides: Sides) -> dict[str, Any]:
-        plan = sides.plan
-        key, old_keys = sides.key(), sides.old_keys()
-        return {
-            "source": plan.source.name,
-            "source_account": plan.source.account,
-            "target_account": plan.target.account,
-            "masking": masking_outcome(plan, key),
-            "buckets": [[pair.source.name, pair.target.name] for pair in plan.buckets],
-            "mask": fingerprint(plan.masking, key, old_keys),
-            "plan": essence(plan),
-        }
-
-    def _earlier(self, journal: Journal, environment: str, kind: str) -> dict[str, str]:
-        """For a single step that builds on an earlier run: the newest run that did the step before."""
-        copied = ("copy_run", "copy")
-        needs = {"verify": copied, "repair": copied, "index": ("verified_run", "verify-tables")}
-        if kind not in needs:
-            return {}
-        setting, step = needs[kind]
-        for run in reversed(journal.runs()):
-            record = journal.step(run.run_id, step)
-            if run.environment == environment and record is not None and record.state == "done":
-                return {setting: run.run_id}
-        raise JournalError(f"no run of {environment} has done '{step}' yet: 'downstage {kind}' has nothing to go by")
-
 
 def _with(record: RunRecord, settings: Mapping[str, Any]) -> RunRecord:
     return replace(record, settings={**record.settings, **settings})
 
 
 def _now() -> str:
-    return _text(datetime.fromtimestamp(time.time(), UTC))
-
-
-def _text(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return instant(datetime.fromtimestamp(time.time(), UTC))

@@ -9,10 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from downstage.app import twins
+from downstage.app import glue, twins
+from downstage.app.around import look_around
 from downstage.app.clock import SystemClock
 from downstage.app.deep_lanes import DeepWorker
 from downstage.app.deployers import make_deployer
+from downstage.app.index_worker import IndexWorker
 from downstage.app.object_worker import ObjectWorker, masker_for, transfer_for
 from downstage.app.places import ControlPlace, JournalPlace
 from downstage.app.worker import LaneWorker
@@ -30,12 +32,14 @@ from downstage.domain.outcome import MaskingOutcome
 from downstage.domain.plan import RefreshPlan
 from downstage.engines.local import LocalEngine
 from downstage.engines.serial import SerialEngine
+from downstage.engines.spark import SparkEngine
+from downstage.engines.spark_session import SparkSettings, is_here
 from downstage.errors import ConfigError
 from downstage.masking.compile import TableShape, compile_masker, compile_pseudonyms, fingerprint
 from downstage.masking.email import ALGORITHM, EmailPseudonyms
 from downstage.masking.keys import MaskKey
 from downstage.masking.sealing import KeySealer
-from downstage.ports import Deployer, Engine, EventSink, Journal, RunRecord, TableFacts
+from downstage.ports import Clock, Deployer, Engine, EventSink, Journal, RunRecord, TableFacts
 from downstage.verify.canaries import CanaryKey
 from downstage.verify.item_names import ItemNames
 from downstage.verify.leaks import LeakScanner
@@ -52,11 +56,13 @@ class Sides:
     plan: RefreshPlan
     source: Session
     target: Session
+    exporter: Session
 
     @classmethod
     def of(cls, plan: RefreshPlan) -> Sides:
-        """Sessions for both environments of the plan."""
-        return cls(plan, Session(plan.source), Session(plan.target))
+        """Sessions for both environments of the plan, and one for exports, which may be the source's."""
+        source = Session(plan.source)
+        return cls(plan, source, Session(plan.target), source if plan.exporter is None else Session(plan.exporter))
 
     def key(self) -> MaskKey:
         """The masking key."""
@@ -108,12 +114,25 @@ def masking_check(plan: RefreshPlan, key: MaskKey, old_keys: Sequence[MaskKey]) 
 
 
 def engine_for(plan: RefreshPlan) -> Engine:
-    """The engine that the plan names. Raises ConfigError if there is none of that name."""
+    """The engine that the plan names, but glue, which is of one run. Raises ConfigError if there is no such engine."""
     if plan.engine.name == "serial":
         return SerialEngine()
     if plan.engine.name == "local":
         return LocalEngine(plan.engine.workers)
-    raise ConfigError(f"there is no engine '{plan.engine.name}': use serial or local")
+    if plan.engine.name == "spark":
+        return SparkEngine(plan.engine.workers, spark_settings(plan))
+    raise ConfigError(f"there is no engine '{plan.engine.name}': use serial, local, spark or glue")
+
+
+def spark_settings(plan: RefreshPlan) -> SparkSettings:
+    """Where Spark is to run. Raises ConfigError if its workers could not read the masking key there."""
+    kind = plan.masking.key.partition(":")[0]
+    if kind in ("env", "file") and not is_here(plan.engine.master):
+        raise ConfigError(
+            f"masking.key is {kind}:…, which the workers of {plan.engine.master} do not have: keep the key in "
+            "secretsmanager: or ssm:, where they read it with the source's role"
+        )
+    return SparkSettings(plan.engine.master, dict(plan.engine.conf))
 
 
 def lanes_at_once(plan: RefreshPlan) -> int:
@@ -121,9 +140,9 @@ def lanes_at_once(plan: RefreshPlan) -> int:
     return 1 if plan.engine.name == "serial" else plan.engine.workers
 
 
-def deployer_for(sides: Sides) -> Deployer | None:
+def deployer_for(sides: Sides, clock: Clock | None = None) -> Deployer | None:
     """The deployer that the plan names, if any."""
-    return make_deployer(sides.plan, sides.source, sides.target, SystemClock(), os.environ)
+    return make_deployer(sides.plan, sides.source, sides.target, clock or SystemClock(), os.environ)
 
 
 def parts_for(
@@ -135,6 +154,7 @@ def parts_for(
     events: EventSink,
     still_ours: Callable[[], None],
     stop_at: float | None = None,
+    clock: Clock | None = None,
 ) -> Parts:
     """Every part of one run. `environments` are all of the configuration; `still_ours` stands before every write; from
     `stop_at` (seconds since the epoch) on a bucket sync begins nothing new."""
@@ -152,17 +172,21 @@ def parts_for(
         lanes_at_once(plan),
         places.journal,
         places.lease,
+        plan.exporter,
     )
+    engine: Callable[[], Engine] = partial(engine_for, plan)
+    if plan.engine.name == "glue":
+        worker, engine = glue.travelling(worker), glue.engine_of(plan, run, KeySealer(key), clock or SystemClock())
     names = ItemNames(key.derive(ItemNames.label(plan.masking.environment)))
     return Parts(
         plan=plan,
         environments=environments,
         run=run,
         journal=journal,
-        engine=engine_for(plan),
+        engine=engine(),
         work=worker,
         events=events,
-        clock=SystemClock(),
+        clock=clock or SystemClock(),
         sealer=KeySealer(key),
         scanner=scanner_for(pseudonyms),
         mask_fingerprint=mask,
@@ -174,7 +198,7 @@ def parts_for(
         store=Buckets(sides.target, plan.source.region),
         objects=Objects(
             lanes=ObjectWorker(worker),
-            engine=engine_for(plan),
+            engine=engine(),
             transfer=partial(transfer_for, sides.target, plan.source.region),
             masker=masker_for(pseudonyms),
             stop_at=stop_at,
@@ -184,12 +208,14 @@ def parts_for(
         source_domains=DomainControl(sides.source),
         target_domains=DomainControl(sides.target),
         consumers=MappingControl(sides.target, plan.streams) if plan.streams else None,
-        deployer=deployer_for(sides),
+        deployer=deployer_for(sides, clock),
         redact=redact,
         canary_key=CanaryKey(key.derive(CanaryKey.label(plan.masking.environment))),
         schemas=lambda: [twins.record(one) for one in twins.compared(sides.source, sides.target, twins.pairs_of(plan))],
         deep=Deep(DeepWorker(worker), places.state / "deep", names) if plan.engine.name in _HERE else None,
-        exports=ExportControl(sides.source),
-        export_files=ExportObjects(sides.source),
+        index_lanes=IndexWorker(worker),
+        exports=ExportControl(sides.exporter),
+        export_files=ExportObjects(sides.exporter),
+        around=look_around(sides.source, sides.target, places.state),
         still_ours=still_ours,
     )

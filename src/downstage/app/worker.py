@@ -10,7 +10,7 @@ from functools import lru_cache, partial
 import orjson
 
 from downstage.app.exports import reader_of
-from downstage.app.orders import Order, canary_key, guard, keys, masking, session, transports, watch_lease
+from downstage.app.orders import Order, canary_key, guard, keys, masking, session, this_process, transports, watch_lease
 from downstage.app.places import ControlPlace, JournalPlace, open_journal
 from downstage.aws.dynamodb import BatchWriter, ScanReader
 from downstage.copying.quarantine import Quarantine
@@ -43,6 +43,7 @@ class LaneWorker:
     lanes: int
     journal: JournalPlace
     lease: ControlPlace | None = None
+    exporter: Environment | None = None
 
     def copy(self, run: RunRecord, tables: Sequence[TableWork]) -> Callable[[Lane], None]:
         """The function that copies one lane."""
@@ -64,9 +65,11 @@ class LaneWorker:
             self.lanes,
             self.journal,
             self.lease,
+            this_process(),
             run.run_id,
             run.epoch,
             tuple(tables),
+            self.exporter,
         )
 
 
@@ -74,8 +77,7 @@ def copy_lane(order: Order, lane: Lane) -> None:
     """Copies the lane's segments, each from its last checkpoint."""
     source, target = session(order.source), session(order.target)
     guard(order, source, target)
-    if order.lease is not None:
-        watch_lease(order.lease, order.target.name, order.run_id)
+    watch_lease(order)
     key, *old_keys = keys(order.source, order.masking)
     pseudonyms, sealer = masking(order.source, order.masking)
     work = order.table(lane)
@@ -110,7 +112,7 @@ def copy_lane(order: Order, lane: Lane) -> None:
             reader: ItemReader = (
                 ScanReader(from_source, from_table, pace=Pace(order.rates.read))
                 if work.export is None
-                else reader_of(source, work.export)
+                else reader_of(session(order.exporter or order.source), work.export)
             )
             writer = BatchWriter(to_target, to_table, pace=Pace(order.rates.write))
             await together(

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from downstage.aws.control_table import ControlTable
-from downstage.errors import DownstageError, LeaseLost, RunConflict
+from downstage.errors import JournalError, LeaseLost, RunConflict
 from downstage.ports import Clock, Holder, Item
 
 SECONDS: Final = 60.0
@@ -34,11 +34,12 @@ LONGEST_REQUEST: Final = 60.0
 """A request that was sent just before the holder stopped may have its effect so much later."""
 
 _LOOK: Final = 2.0
-_PK: Final = "lease"
+PK: Final = "lease"
+"""The partition of the control table in which leases are."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class Seen:
     """The item as it was read."""
 
     run_id: str
@@ -51,7 +52,7 @@ class _Seen:
     mark: str
 
     @classmethod
-    def of(cls, item: Item) -> _Seen:
+    def of(cls, item: Item) -> Seen:
         """From typed JSON."""
         text = {name: item[name]["S"] for name in ("run_id", "who", "place", "state", "mark")}
         number = {name: item[name]["N"] for name in ("beat", "epoch")}
@@ -62,7 +63,8 @@ class EnvironmentLease:
     """Implements `ports.Lease` for `environment` in `table`.
 
     `who` names this process to people, `place` says where only one process can be at a time (or is empty): a holder of
-    the same place is known to be dead. `say` is told when a silent holder has to be waited for.
+    the same place is known to be dead. `say` is told when a silent holder has to be waited for. `beats` is the same
+    table on calls that give up within seconds: a renewal that hangs is worth less than the next one.
     """
 
     def __init__(
@@ -74,8 +76,10 @@ class EnvironmentLease:
         who: str,
         place: str = "",
         say: Callable[[str], None] = lambda _text: None,
+        beats: ControlTable | None = None,
     ) -> None:
         self._table = table
+        self._beats = beats or table
         self._environment = environment
         self._clock = clock
         self._who = who
@@ -93,24 +97,37 @@ class EnvironmentLease:
         self._table.ensure()
         mark = uuid.uuid4().hex
         while True:
-            sent = self._clock.monotonic()
             seen = self._seen()
-            if seen is None:
-                if self._table.create(self._item(run_id, mark)):
-                    break
-                continue
-            if seen.mark == mark:  # it was our own call, whose answer was lost
-                break
-            self._refuse(seen, run_id, take_over)
-            if seen.state == "held" and not self._dead(seen, run_id):
-                self._watch(seen, run_id)
+            if seen is not None and seen.mark == mark:
+                self._recognise(mark)
+                return
+            if seen is not None:
+                self._refuse(seen, run_id, take_over)
+                if seen.state == "held" and not self._dead(seen):
+                    self._watch(seen, run_id)
             sent = self._clock.monotonic()
-            if self._take(seen, run_id, mark):
-                break
-        with self._lock:
-            self._mark, self._valid_until, self._stop_wanted = mark, sent + SECONDS, False
+            try:
+                done = self._take(seen, run_id, mark)
+            except JournalError:
+                now = self._seen()
+                if now is None or now.mark != mark:
+                    raise
+                self._recognise(mark)
+                return
+            if done:
+                self._hold(mark, sent + SECONDS)
+                return
 
-    def _refuse(self, seen: _Seen, run_id: str, take_over: bool) -> None:
+    def _hold(self, mark: str, until: float) -> None:
+        with self._lock:
+            self._mark, self._valid_until, self._stop_wanted = mark, until, False
+
+    def _recognise(self, mark: str) -> None:
+        """The lease is ours by a call whose answer was lost. When that was written is not known, so it is renewed."""
+        self._hold(mark, float("-inf"))
+        self.beat()
+
+    def _refuse(self, seen: Seen, run_id: str, take_over: bool) -> None:
         """Raises RunConflict if the environment is another run's and is not to be taken from it."""
         if seen.state == "free" or seen.run_id == run_id or take_over:
             return
@@ -127,15 +144,15 @@ class EnvironmentLease:
             "(nothing was written)"
         )
 
-    def _dead(self, seen: _Seen, run_id: str) -> bool:
+    def _dead(self, seen: Seen) -> bool:
         """Whether the holder is known to be gone without watching it."""
         return bool(self._place) and seen.place == self._place
 
     @staticmethod
-    def _silence(seen: _Seen, run_id: str) -> float:
+    def _silence(seen: Seen, run_id: str) -> float:
         return SECONDS if seen.run_id == run_id else SECONDS + LONGEST_REQUEST
 
-    def _watch(self, seen: _Seen, run_id: str) -> None:
+    def _watch(self, seen: Seen, run_id: str) -> None:
         """Returns when the holder's beat has stood still long enough. Raises RunConflict if it beats."""
         patience = self._silence(seen, run_id)
         self._say(
@@ -154,12 +171,14 @@ class EnvironmentLease:
                     f"'downstage cancel {now.run_id}' (nothing was written)"
                 )
 
-    def _take(self, seen: _Seen, run_id: str, mark: str) -> bool:
-        """Takes the lease from a holder that is still as it was seen; False if it is not."""
+    def _take(self, seen: Seen | None, run_id: str, mark: str) -> bool:
+        """Takes the lease from a holder that is still as it was seen (or from nobody); False if it is not."""
         item = self._item(run_id, mark)
+        if seen is None:
+            return self._table.create(item)
         values = {f":{name}": value for name, value in item.items() if name not in ("pk", "sk", "epoch")}
         taken = self._table.update(
-            _PK,
+            PK,
             self._environment,
             "SET run_id = :run_id, who = :who, #place = :place, #state = :state, renewed = :renewed, beat = :beat, "
             "mark = :mark, epoch = epoch + :one REMOVE stop",
@@ -180,8 +199,8 @@ class EnvironmentLease:
     def beat(self) -> None:
         """Renews the lease. Raises LeaseLost if somebody else has it, JournalError if that could not be asked."""
         sent = self._clock.monotonic()
-        item = self._table.update(
-            _PK,
+        item = self._beats.update(
+            PK,
             self._environment,
             "SET beat = beat + :one, renewed = :now",
             {":one": {"N": "1"}, ":now": {"N": f"{self._clock.now():.0f}"}, ":mark": {"S": self._mark}},
@@ -224,7 +243,7 @@ class EnvironmentLease:
 
     def _leave(self, state: str) -> None:
         self._table.update(
-            _PK,
+            PK,
             self._environment,
             "SET #state = :state, renewed = :now",
             {":state": {"S": state}, ":now": {"N": f"{self._clock.now():.0f}"}, ":mark": {"S": self._mark}},
@@ -250,20 +269,20 @@ class EnvironmentLease:
         if seen is None or seen.run_id != run_id or seen.state != "held":
             return
         self._table.update(
-            _PK,
+            PK,
             self._environment,
             "SET stop = :mark",
             {":mark": {"S": seen.mark}},
             only_if="mark = :mark",
         )
 
-    def _seen(self) -> _Seen | None:
-        item = self._table.get(_PK, self._environment)
-        return None if item is None else _Seen.of(item)
+    def _seen(self) -> Seen | None:
+        item = self._table.get(PK, self._environment)
+        return None if item is None else Seen.of(item)
 
     def _item(self, run_id: str, mark: str) -> dict[str, Any]:
         return {
-            "pk": {"S": _PK},
+            "pk": {"S": PK},
             "sk": {"S": self._environment},
             "run_id": {"S": run_id},
             "who": {"S": self._who},
@@ -274,119 +293,6 @@ class EnvironmentLease:
             "epoch": {"N": "1"},
             "mark": {"S": mark},
         }
-
-
-class Heart:
-    """Renews a lease from a thread of its own, and watches from another that it does not run out.
-
-    `losing` is called once, when the lease will soon expire or somebody has asked for a stop: there is time to end in
-    an orderly way. `lost` is called when there is none: the process must be gone when it returns.
-    """
-
-    def __init__(self, lease: EnvironmentLease, *, losing: Callable[[], None], lost: Callable[[], None]) -> None:
-        self._lease = lease
-        self._losing = losing
-        self._lost = lost
-        self._told = False
-        self._ended = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._renew, name="lease-beat", daemon=True),
-            threading.Thread(target=self._watch, name="lease-watch", daemon=True),
-        ]
-
-    def __enter__(self) -> Heart:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """No more beats. A renewal that is under way may still end; it does no harm."""
-        self._ended.set()
-
-    def _renew(self) -> None:
-        wait = BEAT
-        while not self._ended.wait(wait):
-            wait = BEAT
-            try:
-                self._lease.beat()
-            except LeaseLost:
-                return  # the watch says what follows
-            except DownstageError:
-                wait = 1.0  # asked again at once: there is time until it expires
-            except Exception:  # noqa: BLE001  a mistake of ours: the watch says what follows
-                return
-
-    def _watch(self) -> None:
-        while not self._ended.wait(0.5):
-            self.look()
-
-    def look(self) -> None:
-        """One look at how long the lease still holds."""
-        left = self._lease.left()
-        if left <= 1.0 and not self._ended.is_set():
-            self._lost()
-        elif not self._told and (left <= MARGIN or self._lease.stop_wanted):
-            self._told = True
-            self._losing()
-
-
-class LeaseWatch:
-    """What a worker process knows of the lease that another process renews: it looks itself, and ends in time.
-
-    Each look that finds the beat moved shows that it was renewed after the look before; from then on it holds for
-    `SECONDS`. `lost` is called when that is over, or another has the lease: the process must be gone when it returns.
-    """
-
-    def __init__(
-        self, table: ControlTable, environment: str, run_id: str, *, clock: Clock, lost: Callable[[], None]
-    ) -> None:
-        self._table = table
-        self._environment = environment
-        self._run_id = run_id
-        self._clock = clock
-        self._lost = lost
-        self._seen: tuple[str, int] | None = None
-        self._looked = clock.monotonic()
-        self._valid_until = self._looked + SECONDS / 2  # who started this process had it then
-
-    def start(self) -> None:
-        """Looks and watches from now on, in threads."""
-        for name, each, pause in (("lease-look", self.look, BEAT / 2), ("lease-end", self.check, 0.5)):
-            threading.Thread(target=_again_and_again, args=(each, pause), name=name, daemon=True).start()
-
-    def look(self) -> None:
-        """Reads the lease. One that cannot be read is looked at again: there is time until it expires."""
-        sent = self._clock.monotonic()
-        try:
-            item = self._table.get(_PK, self._environment)
-        except DownstageError:
-            return
-        seen = None if item is None else _Seen.of(item)
-        if seen is None or (seen.run_id, seen.state) != (self._run_id, "held"):
-            self._lost()
-            return
-        if self._seen is None:
-            self._seen = (seen.mark, seen.beat)
-        elif seen.mark != self._seen[0]:
-            self._lost()
-        elif seen.beat != self._seen[1]:
-            self._seen = (seen.mark, seen.beat)
-            self._valid_until = self._looked + SECONDS
-        self._looked = sent
-
-    def check(self) -> None:
-        """Ends the process if the lease could have expired."""
-        if self._clock.monotonic() > self._valid_until - 1.0:
-            self._lost()
-
-
-def _again_and_again(each: Callable[[], None], pause: float) -> None:
-    while True:
-        each()
-        threading.Event().wait(pause)
 
 
 def _instant(seconds: float) -> str:

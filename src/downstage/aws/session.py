@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import botocore.session
 from botocore import exceptions as faults
 from botocore.config import Config
@@ -44,34 +43,41 @@ _CREDENTIALS = {
 _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"}
 
 
-class Session:
-    """Clients of one environment. Safe to share between threads; make a new one in each process."""
+IMPATIENCE = 5.0
+"""Seconds that an impatient session waits for a connection, and for an answer."""
 
-    def __init__(self, environment: Environment) -> None:
+
+class Session:
+    """Clients of one environment. Safe to share between threads; make a new one in each process.
+
+    A session that is not `patient` asks once and waits seconds: for who asks again by itself, and must not be late.
+    """
+
+    def __init__(self, environment: Environment, *, patient: bool = True) -> None:
+        self._patient = patient
         self.environment = environment
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, str], Any] = {}
         self._botocore = self._make_session()
-        self._boto3 = boto3.Session(botocore_session=self._botocore, region_name=environment.region)
 
     def client(self, service: str, region: str | None = None) -> Any:
-        """A boto3 client, made once for each service and region."""
+        """A client of botocore (boto3 adds nothing that we use), made once for each service and region."""
         where = region or self.environment.region
         with self._lock:
             if (service, where) not in self._clients:
                 with calling(self.environment, f"open {service}"):
-                    self._clients[service, where] = self._boto3.client(
-                        service,  # type: ignore[call-overload]
+                    self._clients[service, where] = self._botocore.create_client(
+                        service,
                         region_name=where,
                         endpoint_url=self.environment.endpoint,
-                        config=_config(service, self.environment),
+                        config=_config(service, self.environment, patient=self._patient),
                     )
             return self._clients[service, where]
 
     def credentials(self) -> ReadOnlyCredentials:
         """Current credentials, renewed if they are about to expire. Raises CredentialsError."""
         with calling(self.environment, "sign in"):
-            found = self._boto3.get_credentials()
+            found = self._botocore.get_credentials()
             if found is None:
                 raise _no_credentials(self.environment)
             return found.get_frozen_credentials()
@@ -97,11 +103,11 @@ class Session:
             session.set_config_variable("region", environment.region)
             session.get_scoped_config()  # raises now if there is no such profile
             if environment.role:
-                _assume(session, environment)
+                _assume(session, environment, patient=self._patient)
         return session
 
 
-def _assume(session: botocore.session.Session, environment: Environment) -> None:
+def _assume(session: botocore.session.Session, environment: Environment, *, patient: bool) -> None:
     """Makes `session` act as the environment's role, on credentials that renew themselves."""
     base: Credentials | None = session.get_credentials()
     if base is None:
@@ -109,25 +115,29 @@ def _assume(session: botocore.session.Session, environment: Environment) -> None
 
     def create_client(service: str, **settings: Any) -> Any:
         settings.setdefault("region_name", environment.region)
-        settings.setdefault("config", _config(service, environment))
+        settings.setdefault("config", _config(service, environment, patient=patient))
         return session.create_client(service, endpoint_url=environment.endpoint, **settings)
 
-    fetcher = AssumeRoleCredentialFetcher(
-        create_client, base, environment.role or "", extra_args={"RoleSessionName": "downstage"}
-    )
+    asked = {"RoleSessionName": "downstage"}
+    if environment.external_id is not None:
+        asked["ExternalId"] = environment.external_id
+    fetcher = AssumeRoleCredentialFetcher(create_client, base, environment.role or "", extra_args=asked)
     session._credentials = DeferredRefreshableCredentials(  # type: ignore[attr-defined]
         refresh_using=fetcher.fetch_credentials, method="assume-role"
     )
 
 
-def _config(service: str, environment: Environment) -> Config:
+def _config(service: str, environment: Environment, *, patient: bool) -> Config:
     """Patient, for a hiccup must not end a long run; but whoever cannot even sign in is told within seconds."""
     signing_in = service == "sts"
+    attempts, connect, read = (3, 2.0, 10.0) if signing_in else (6, 5.0, 60.0)
+    if not patient:
+        attempts, connect, read = 1, IMPATIENCE, IMPATIENCE
     s3 = {"addressing_style": "path"} if environment.endpoint else {}
     return Config(
-        retries={"mode": "standard", "total_max_attempts": 3 if signing_in else 6},
-        connect_timeout=2 if signing_in else 5,
-        read_timeout=10 if signing_in else 60,
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        connect_timeout=connect,
+        read_timeout=read,
         max_pool_connections=32,
         user_agent_extra="downstage",
         **({"s3": s3} if service == "s3" else {}),  # type: ignore[arg-type]

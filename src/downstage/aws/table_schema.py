@@ -25,6 +25,7 @@ from downstage.domain.table_schema import (
     Unknown,
 )
 from downstage.errors import AwsError, NotFound, Unreachable
+from downstage.ports import Capacity
 
 _Fact = TypeVar("_Fact")
 
@@ -197,6 +198,11 @@ def has_function(session: Session, function: str) -> bool:
     except AwsError:
         return True
     return True
+
+
+def capacity_of(found: Mapping[str, Any], *, on_demand: bool) -> Capacity:
+    """What a table, or a global index, as DescribeTable shows it, can take."""
+    return Capacity(on_demand, _provisioned(found), _maximum(found), _warm(found))
 
 
 def _is_denial(code: str) -> bool:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from downstage.aws.session import Session, calling
+from downstage.aws.table_schema import capacity_of
 from downstage.aws.waiting import wait_until
 from downstage.errors import AwsError, NotFound
-from downstage.ports import TableFacts
+from downstage.ports import IndexFacts, TableFacts
 
 _PATIENCE = 600.0
 _CHANGING = ("CREATING", "UPDATING", "ENABLING", "DISABLING", "DELETING")
@@ -42,6 +43,7 @@ class TableControl:
     def facts(self, name: str) -> TableFacts:
         """What the copy must know of the table. Raises NotFound."""
         description = self.describe(name)
+        on_demand = description.get("BillingModeSummary", {}).get("BillingMode") == "PAY_PER_REQUEST"
         return TableFacts(
             name=name,
             arn=description["TableArn"],
@@ -53,6 +55,18 @@ class TableControl:
             ttl_attribute=self.ttl_attribute(name),
             stream_arn=description.get("LatestStreamArn"),
             index_key_names=_index_key_names(description),
+            capacity=capacity_of(description, on_demand=on_demand),
+            indexes=tuple(
+                IndexFacts(
+                    index["IndexName"],
+                    index.get("ItemCount", 0),
+                    index.get("IndexSizeBytes", 0),
+                    capacity_of(index, on_demand=on_demand),
+                )
+                for index in description.get("GlobalSecondaryIndexes", ())
+            ),
+            replicas=len(description.get("Replicas", ())),
+            infrequent=description.get("TableClassSummary", {}).get("TableClass") == "STANDARD_INFREQUENT_ACCESS",
         )
 
     def ttl_attribute(self, name: str) -> str | None:

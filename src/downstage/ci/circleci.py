@@ -7,7 +7,7 @@ A personal API token is needed (project tokens do not work with v2). Listings of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
@@ -25,13 +25,14 @@ TOKEN_HEADER = "Circle-Token"  # noqa: S105  the name of a header
 @dataclass(frozen=True, slots=True)
 class Pipeline:
     """One pipeline: `number` grows with each in a project; `starter` is the login of who triggered it, `trigger`
-    how."""
+    how, `parameters` with what, as far as CircleCI tells that."""
 
     pipeline_id: str
     number: int
     state: str
     trigger: str
     starter: str
+    parameters: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +172,12 @@ def _path(project: str) -> str:
 def _pipeline(item: Mapping[str, Any]) -> Pipeline:
     trigger = item["trigger"]
     return Pipeline(
-        item["id"], int(item["number"]), str(item["state"]), str(trigger["type"]), str(trigger["actor"]["login"])
+        item["id"],
+        int(item["number"]),
+        str(item["state"]),
+        str(trigger["type"]),
+        str(trigger["actor"]["login"]),
+        dict(item.get("trigger_parameters") or {}),
     )
 
 

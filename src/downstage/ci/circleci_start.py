@@ -1,8 +1,8 @@
 """A pipeline that is triggered once, recognised among those of other people, and followed to its end.
 
 The mark is the newest pipeline number of the branch before the start; ours is the first with a higher number that was
-triggered through the API by the owner of our token. A push of somebody else's meanwhile is not, nor is the pipeline in
-which we run ourselves, which `own` names.
+triggered through the API by the owner of our token, with our parameters where CircleCI tells them. A push of somebody
+else's meanwhile is not, nor is the pipeline in which we run ourselves, which `own` names.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from downstage.ci.circleci import CircleCi, Workflow
-from downstage.ci.following import Sight, State, start_once
+from downstage.ci.following import Sight, State, given_the_same, start_once, the_one
 from downstage.errors import CiError
 from downstage.ports import Clock
 
@@ -42,9 +42,10 @@ class PipelineStart:
     def once(self, mark: int, parameters: Mapping[str, Any], *, fresh: bool) -> str:
         """The id of the pipeline that was started after the mark, by an earlier attempt or now."""
         owner = self.circleci.login()
+        what = f"a pipeline of {self.project}"
 
         def find() -> str | None:
-            ours = [
+            newer = [
                 pipeline
                 for pipeline in self.circleci.pipelines(self.project, self.branch, SEARCHED)
                 if pipeline.number > mark
@@ -52,7 +53,13 @@ class PipelineStart:
                 and pipeline.starter == owner
                 and pipeline.pipeline_id != self.own
             ]
-            return min(ours, key=lambda pipeline: pipeline.number).pipeline_id if ours else None
+            newer.sort(key=lambda pipeline: pipeline.number)
+            alike = [(pipeline.pipeline_id, given_the_same(parameters, pipeline.parameters)) for pipeline in newer]
+            return the_one(
+                [pipeline_id for pipeline_id, same in alike if same],
+                [pipeline_id for pipeline_id, same in alike if same is None],
+                what=what,
+            )
 
         def start() -> str | None:
             begun = self.circleci.trigger(self.project, self.branch, parameters, self.definition)
@@ -63,7 +70,7 @@ class PipelineStart:
                 )
             return begun
 
-        return start_once(find, start, self.clock, what=f"a pipeline of {self.project}", fresh=fresh)
+        return start_once(find, start, self.clock, what=what, fresh=fresh)
 
 
 def sight_of(workflow: Workflow) -> Sight:

@@ -2,16 +2,18 @@
 
 A start has no token that would make it safe to repeat. So the caller records a mark of what was there *before*; whoever
 comes later looks for something newer than the mark, and starts only if there is nothing. A start whose answer was lost
-is looked for, never sent again.
+is looked for, never sent again. Other people start things meanwhile: of what is newer than the mark only that is ours
+which was given what we gave, as far as the CI tells that; where it does not, several cannot be told apart, and whoever
+looks is asked instead of one being taken.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from downstage.errors import CiError, CiUnreachable
 from downstage.ports import Clock
@@ -51,10 +53,10 @@ def start_once(
 ) -> T:
     """What `find` finds, or what `start` has started (None: the CI did not say what).
 
-    `fresh` says that nobody can have started it yet; otherwise it is looked for with patience first. Raises
-    CiUnreachable if it cannot be told whether it was started.
+    `fresh` says that nobody can have started it yet, so whatever is there is somebody else's and is not looked at;
+    otherwise it is looked for with patience first. Raises CiUnreachable if it cannot be told whether it was started.
     """
-    found = find() if fresh else _look_for(find, clock, LOOKS // 2)
+    found = None if fresh else _look_for(find, clock, LOOKS // 2)
     if found is not None:
         return found
     try:
@@ -71,6 +73,34 @@ def start_once(
             "then resume the run, which looks again"
         )
     return found
+
+
+def given_the_same(given: Mapping[str, Any], told: Mapping[str, Any]) -> bool | None:
+    """Whether something was started with all that `given` holds, by what the CI tells of it; None if it tells nothing.
+
+    What it tells may stand one level down, by the kind of who gave it.
+    """
+    flat: dict[str, Any] = {}
+    for name, value in told.items():
+        flat.update(value if isinstance(value, Mapping) else {name: value})
+    if not given or not any(name in flat for name in given):
+        return None
+    return all(name in flat and _text(flat[name]) == _text(value) for name, value in given.items())
+
+
+def the_one(alike: Sequence[T], untold: Sequence[T], *, what: str) -> T | None:
+    """Ours: the first of those that were given the same, else the only one of which it is not told.
+
+    Raises CiUnreachable if several could be.
+    """
+    if alike:
+        return alike[0]
+    if len(untold) > 1:
+        raise CiUnreachable(
+            f"it cannot be told which of {len(untold)} newer starts of {what} is ours; look at the CI, and let there "
+            "be one, then resume the run"
+        )
+    return untold[0] if untold else None
 
 
 def follow(look: Callable[[], Sight], clock: Clock, *, what: str, patience: float, key: str) -> Sight:
@@ -108,6 +138,10 @@ def follow(look: Callable[[], Sight], clock: Clock, *, what: str, patience: floa
 def lasting(seconds: float) -> str:
     """A length of time in words."""
     return f"{seconds:.0f} seconds" if seconds < 120 else f"{seconds / 60:.0f} minutes"
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _look_for(find: Callable[[], T | None], clock: Clock, looks: int) -> T | None:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from downstage.ci.following import Sight, State, start_once
+from downstage.ci import names
+from downstage.ci.following import Sight, State, start_once, the_one
 from downstage.ci.http import Api, Token
 from downstage.errors import CiError
 from downstage.ports import Clock
@@ -23,12 +24,14 @@ _HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "20
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of a workflow. `status` is completed at its end, and only then `conclusion` says how."""
+    """One run of a workflow. `status` is completed at its end, and only then `conclusion` says how. `title` is what the
+    workflow's `run-name` made of its inputs."""
 
     run_id: int
     status: str
     conclusion: str
     url: str
+    title: str = ""
 
     @property
     def sight(self) -> Sight:
@@ -89,12 +92,17 @@ class GitHub:
 
 @dataclass(frozen=True, slots=True)
 class DispatchStart:
-    """A workflow that is dispatched once: ours is a dispatched run on the branch that is newer than the mark."""
+    """A workflow that is dispatched once: ours is a dispatched run on the branch that is newer than the mark.
+
+    GitHub tells no inputs of a run. Where the workflow's `run-name` shows the input `shown` (as the rendered one shows
+    the run to go on with), that tells ours from others. A resumed run follows the newest: a person may have mended it.
+    """
 
     github: GitHub
     clock: Clock
     workflow: str
     branch: str
+    shown: str = ""
 
     def mark(self) -> int:
         """The newest dispatched run's id, 0 if there is none."""
@@ -104,14 +112,20 @@ class DispatchStart:
     def once(self, mark: int, inputs: Mapping[str, Any], *, fresh: bool) -> int:
         """The id of the run that was started after the mark, by an earlier attempt or now."""
 
+        what = f"the workflow {self.workflow} of {self.github.project}"
+        value = str(inputs.get(self.shown, ""))
+
         def find() -> int | None:
-            newer = [run.run_id for run in self.github.newest(self.workflow, self.branch) if run.run_id > mark]
-            return max(newer, default=None)
+            newer = [run for run in self.github.newest(self.workflow, self.branch) if run.run_id > mark]
+            named = [run.run_id for run in newer if value and value in run.title]
+            untold = [run.run_id for run in newer if names.shown_run("") not in run.title]
+            if fresh:
+                return the_one(named, untold, what=what)
+            return max(named or untold, default=None)
 
         def start() -> int | None:
             return self.github.dispatch(self.workflow, self.branch, inputs)
 
-        what = f"the workflow {self.workflow} of {self.github.project}"
         return start_once(find, start, self.clock, what=what, fresh=fresh)
 
 
@@ -130,7 +144,13 @@ def connect(
 
 
 def _run(item: Mapping[str, Any]) -> Run:
-    return Run(int(item["id"]), str(item["status"]), str(item["conclusion"] or ""), str(item["html_url"]))
+    return Run(
+        int(item["id"]),
+        str(item["status"]),
+        str(item["conclusion"] or ""),
+        str(item["html_url"]),
+        str(item.get("display_title") or ""),
+    )
 
 
 def _input(value: Any) -> str:

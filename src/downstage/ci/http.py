@@ -31,6 +31,7 @@ _MOST_PAGES = 100
 _LARGEST = 10_000_000
 _REASON = 200
 _HICCUPS = (500, 502, 503, 504)
+_TIME_OUT = urllib3.Timeout(connect=10.0, read=60.0)
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _ADVICE = {
     401: "it does not accept the token: renew what {token} holds",
@@ -83,7 +84,7 @@ class Api:
         self._clock = clock
         self._redact = redact
         self._headers = {"Accept": "application/json", "User-Agent": "downstage", **(headers or {})}
-        self._pool = _pool(self.endpoint)
+        self._pool = pool_for(self.endpoint, _TIME_OUT)
         self._signed: Mapping[str, str] | None = None
 
     def get(self, path: str, what: str, query: Mapping[str, str | int] | None = None) -> Any:
@@ -204,12 +205,13 @@ def _never_sent(error: HTTPError) -> bool:
     return isinstance(error, NewConnectionError | ConnectTimeoutError | ProxyError)
 
 
-def _pool(endpoint: str) -> urllib3.PoolManager:
-    """Connections to one endpoint, through the proxy that the environment names for it, if any."""
+def pool_for(endpoint: str, time_out: urllib3.Timeout) -> urllib3.PoolManager:
+    """Connections to one endpoint, through the proxy that the environment names for it, if any. Nothing is tried twice
+    by themselves."""
     parts = urlsplit(endpoint)
     settings: dict[str, Any] = {
         "retries": False,
-        "timeout": urllib3.Timeout(connect=10.0, read=60.0),
+        "timeout": time_out,
         "ca_certs": os.environ.get("REQUESTS_CA_BUNDLE"),
     }
     known = proxies.getproxies_environment()

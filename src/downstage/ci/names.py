@@ -16,6 +16,11 @@ def going_on(environment: str) -> str:
     return f"{workflow(environment)}-on"
 
 
+def shown_run(run_id: str) -> str:
+    """How the title of a GitHub run begins to show the run that it goes on with, `new` for a new one."""
+    return f"(run: {run_id}"
+
+
 def workflow(environment: str) -> str:
     """The workflow, job or workflow file of an environment's refresh."""
     return f"downstage-refresh-{environment}"

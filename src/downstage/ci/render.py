@@ -76,6 +76,7 @@ _GITHUB = """\
 # Downstage: the refresh of '{environment}', {when}. 'downstage schedule apply' keeps the line with cron.
 # GitHub reads the schedule of the default branch only; the job checks out {branch}.
 name: {workflow}
+run-name: "{workflow} {shown}${{{{ inputs.run || 'new' }}}})"
 on:
   schedule:
     - cron: "{cron}"
@@ -132,7 +133,10 @@ def github(plan: SchedulePlan) -> str:
     """A whole workflow file for `.github/workflows`."""
     kind, _, name = plan.options["token"].partition(":")
     return _GITHUB.format(
-        **_common(plan), cron=plan.timetable.cron(), token_name=name if kind == "env" else "GITHUB_TOKEN"
+        **_common(plan),
+        cron=plan.timetable.cron(),
+        shown=names.shown_run(""),
+        token_name=name if kind == "env" else "GITHUB_TOKEN",
     )
 
 

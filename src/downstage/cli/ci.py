@@ -13,6 +13,9 @@ from downstage.cli.refresh import TimeBox, seconds_of
 from downstage.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from downstage.app.runs import Project
     from downstage.app.unattended import Told
 
 _KINDS = ("circleci", "github")
@@ -69,8 +72,12 @@ def run(
 
     project = open_project(config, engine, workers)
     limit = seconds_of(time_box)
-    ci = automation.unattended_for(project, environment)
-    ci.mark()  # a token that does not work is better known now than when the time-box has ended
+    try:
+        ci = automation.unattended_for(project, environment)
+        ci.mark()  # a token that does not work is better known now than when the time-box has ended
+    except Exception as error:
+        _notify(project, environment, error, run_id, json=json)
+        raise
     try:
         if run_id and project.find(run_id).environment != environment:
             raise UsageError(f"run {run_id} is not one of '{environment}'")
@@ -81,9 +88,12 @@ def run(
                 finished = project.start(environment, "refresh", choose_steps([], []), events, time_box=limit)
     except Exception as error:
         _say(tell_broken_off(ci, error, time.time()), json=json)
+        _notify(project, environment, error, run_id, json=json)
         raise
     told = tell(ci, finished, time.time())
     _say(told, json=json)
+    if told.failure is not None:  # whatever else was told of the run: the CI does not go on as it should
+        _notify(project, environment, told.failure, finished.outcome.run_id, json=json)
     if told.goes_on:
         raise typer.Exit
     if told.failure is not None and finished.exit_code == 0:
@@ -94,6 +104,20 @@ def run(
 def add_to(app: typer.Typer) -> None:
     """Adds the family."""
     app.add_typer(commands, name="ci")
+
+
+def _notify(project: Project, environment: str, error: Exception, run_id: str, *, json: bool) -> None:
+    """Tells those who are to know it that nobody carries the refresh; says whom that did not reach."""
+    from downstage.app.notifying import could_not_begin
+
+    _say_lines(could_not_begin(project.config, environment, error, run_id), json=json)
+
+
+def _say_lines(lines: Sequence[str], *, json: bool) -> None:
+    import orjson
+
+    for line in lines:
+        typer.echo(orjson.dumps({"event": "note", "text": line}).decode() if json else line, err=not json)
 
 
 def _say(told: Told, *, json: bool) -> None:

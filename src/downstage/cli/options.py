@@ -13,8 +13,10 @@ Config = Annotated[
     typer.Option("--config", "-c", envvar="DOWNSTAGE_CONFIG", help="The configuration file."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, for machines.")]
-Engine = Annotated[str | None, typer.Option("--engine", help="What runs the lanes: local or serial.")]
-Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Worker processes of the local engine.")]
+Engine = Annotated[str | None, typer.Option("--engine", help="What runs the lanes: local, serial, spark or glue.")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Worker processes, or lanes on Spark or Glue, at one time.")
+]
 Run = Annotated[str | None, typer.Argument(help="The run's id; the newest refresh if none is named.")]
 
 DEFAULT_CONFIG = Path("downstage.yaml")

@@ -43,23 +43,23 @@ def refresh(
 ) -> None:
     """The whole refresh of an environment, and its proof.
 
-    Steps: preflight, export, flags, wipe, deploy, consumers-off, copy and sync together, verify-tables, verify-buckets,
-    expiry, parity, consumers-on, index, verify-index, discard-export. Steps that are left out make the result
-    'incomplete'.
+    Steps: preflight, export, flags, capture-search, wipe, deploy, consumers-off, restore-search, copy and sync
+    together, verify-tables, verify-buckets, expiry, parity, consumers-on, backfill, index, verify-index,
+    discard-export. Steps that are left out make the result 'incomplete'.
 
     With --time-box the run stops in time with exit code 75 and is parked; 'resume' goes on with it, here or on any
-    machine that has the same journal.
+    machine that has the same journal. With --detach as well, the runner carries it in such pieces, one after another.
 
     Example: downstage refresh test --time-box 59m
     """
     from downstage.app.choosing import choose_steps
 
     chosen = choose_steps(only or [], skip or [])
+    limit = seconds_of(time_box)
     project = open_project(config, engine, workers)
     if detach:
-        _detach(project, environment, chosen, engine, workers, take_over=take_over, json=json)
+        _detach(project, environment, chosen, engine, workers, time_box=limit, take_over=take_over, json=json)
         return
-    limit = seconds_of(time_box)
     carry(
         lambda events: project.start(environment, "refresh", chosen, events, time_box=limit, take_over=take_over),
         config=config,
@@ -117,14 +117,19 @@ def _detach(
     engine: str | None,
     workers: int | None,
     *,
+    time_box: float | None,
     take_over: bool,
     json: bool,
 ) -> None:
+    import sys
+
     from downstage.app.background import detach
+    from downstage.console.progress import sink_for
 
     chosen = (("--engine", engine), ("--workers", workers))
     more = [str(part) for option, value in chosen if value is not None for part in (option, value)]
-    run, log = detach(project, environment, steps, more, take_over=take_over)
+    with sink_for(sys.stderr, json=json, verbose=False) as events:
+        run, log = detach(project, environment, steps, more, events=events, time_box=time_box, take_over=take_over)
     if json:
         import orjson
 

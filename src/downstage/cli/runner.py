@@ -10,11 +10,18 @@ import typer
 
 from downstage.cli import options
 from downstage.cli.carry import open_project
+from downstage.cli.refresh import seconds_of
 
 
 def runner(
     config: options.Config = options.DEFAULT_CONFIG,
     json: options.Json = False,
+    time_box: Annotated[
+        str | None,
+        typer.Option(
+            "--time-box", metavar="TIME", help="Carry each run in pieces of 90s, 59m or 2h, unless it has its own."
+        ),
+    ] = None,
     poll: Annotated[float, typer.Option("--poll", min=0.2, help="Seconds between two looks at the journal.")] = 10.0,
 ) -> None:
     """Serve: start refreshes that are due ('schedule: {via: runner}') and carry them and detached ones through.
@@ -31,6 +38,7 @@ def runner(
     from downstage.console.progress import sink_for
     from downstage.durable.dbos import DbosQueue
 
+    limit = seconds_of(time_box)
     project = open_project(config)
     database = background.database_of(project)
 
@@ -41,7 +49,7 @@ def runner(
         background.the_only_runner(project) as executor,
         sink_for(sys.stdout if json else sys.stderr, json=json, verbose=False) as events,
     ):
-        service = background.Runner(lambda: open_project(config), events, say, lambda: datetime.now(UTC))
+        service = background.Runner(lambda: open_project(config), events, say, lambda: datetime.now(UTC), limit)
         with DbosQueue(database, executor, service.carry) as queue:
             say(f"serving {project.state} as {executor}")
             try:

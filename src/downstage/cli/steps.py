@@ -22,10 +22,17 @@ class _Command:
 
 _COMMANDS = (
     _Command("flags", ("flags",), "Set the environment's flags (deploy table, SSM parameters) and read them back."),
-    _Command("wipe", ("wipe",), "Empty the indices, delete the tables and search domains that 'wipe' names, and wait."),
-    _Command("deploy", ("deploy",), "Make the tables, search domain and consumers anew, as 'deploy' says."),
+    _Command(
+        "wipe",
+        ("capture-search", "wipe"),
+        "Empty the indices, delete the tables and search domains that 'wipe' names, and wait.",
+    ),
+    _Command(
+        "deploy",
+        ("deploy", "restore-search"),
+        "Make the tables, search domain and consumers anew, as 'deploy' says.",
+    ),
     _Command("copy", ("export", "copy"), "Copy the tables, addresses pseudonymised. Refused if a target holds items."),
-    _Command("index", ("index", "verify-index"), "Wait until the indexes hold what they must, then compare ids."),
 )
 
 
@@ -33,7 +40,41 @@ def add_to(app: typer.Typer) -> None:
     """Adds the commands."""
     for command in _COMMANDS:
         app.command(command.name, help=f"{command.help}\n\nExample: downstage {command.name} test")(_runner(command))
+    app.command("flags")(_flags)
     app.command("verify")(_verify)
+
+
+def _flags(
+    environment: options.Environment,
+    config: options.Config = options.DEFAULT_CONFIG,
+    json: options.Json = False,
+    before: Annotated[
+        bool,
+        typer.Option(
+            "--before",
+            help="Set nothing: show what the flags were before the newest run set them. They may be secrets.",
+        ),
+    ] = False,
+) -> None:
+    """Set the environment's flags (deploy table, SSM parameters) and read them back.
+
+    Example: downstage flags test
+    """
+    project = open_project(config)
+    if not before:
+        carry(lambda events: project.start(environment, "flags", ("flags",), events), config=config, json=json)
+        return
+    import orjson
+
+    from downstage.app import looks
+
+    run, found = looks.flags_before(project, environment)
+    for label, value in found:
+        if json:
+            typer.echo(orjson.dumps({"run_id": run, "flag": label, "before": value}).decode())
+        else:
+            said = "not set" if value is None else value if isinstance(value, str) else orjson.dumps(value).decode()
+            typer.echo(f"{label}: {said}")
 
 
 def _verify(

@@ -56,7 +56,9 @@ def status(
 
     from downstage.app import looks
 
-    found = looks.consumers(open_project(config), environment)
+    project = open_project(config)
+    found = looks.consumers(project, environment)
+    others = looks.other_consumers(project, environment)
     for consumer, live in found:
         if json:
             line = {
@@ -65,11 +67,26 @@ def status(
                 "region": consumer.region,
                 "state": consumer.state,
                 "live_stream": live,
+                "last_result": consumer.last_result,
+                "configured": True,
             }
             typer.echo(orjson.dumps(line).decode())
         else:
             stale = "" if live else "  listens to a stream that is gone: deploy it again"
             typer.echo(f"{consumer.function:32} {consumer.table:32} {consumer.state}{stale}")
+    for consumer in others:
+        if json:
+            line = {
+                "function": consumer.function,
+                "table": consumer.table,
+                "region": consumer.region,
+                "state": consumer.state,
+                "configured": False,
+            }
+            typer.echo(orjson.dumps(line).decode())
+        else:
+            said = f"{consumer.state}  not in streams.functions: a refresh does not hold it off"
+            typer.echo(f"{consumer.function:32} {consumer.table:32} {said}")
     if not found and not json:
         typer.echo("no consumer of the target tables matches streams.functions")
 

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from downstage.config.automation_checks import check_automation
 from downstage.config.document import KeyPath
+from downstage.config.notification_checks import check_notifications
 from downstage.config.schema import Config, Environment, Keep, Masking, Refresh
 
 _TOKEN_LETTERS = 32
@@ -33,6 +34,7 @@ def cross_check(config: Config) -> Iterator[Problem]:
     yield from _shared_targets(config)
     yield from _masking(config)
     yield from check_automation(config)
+    yield from check_notifications(config)
 
 
 def dangers(config: Config) -> Iterator[Problem]:

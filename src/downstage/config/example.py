@@ -75,6 +75,7 @@ environments:
       #   id: "{pk}_{sk}"
       #   patience: 15m
       #   expect: {app-case: "entityName.S == 'Case'"}
+      #   backfill: {call: "acme_search:document"}   # documents from the tables, if loading outlasts the streams' 24 h
 
 masking:
   # Where the secret key is kept, never the key: env:NAME, file:PATH, secretsmanager:ID or ssm:NAME.
@@ -90,7 +91,11 @@ masking:
     domains: []
     addresses: []
 
-engine: {default: local, workers: 2}    # local: processes on this machine; serial: one worker
+# The role that Downstage is started with; exports are then its business alone. 'downstage iam ENV' prints what each
+# role must be allowed.
+# launcher: {role: "arn:aws:iam::111111111111:role/downstage-launch"}
+
+engine: {default: local, workers: 2}    # local: processes on this machine; serial: one worker; spark: a cluster
 """
 
 

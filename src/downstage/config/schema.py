@@ -18,18 +18,20 @@ from downstage.config.automation import CircleCi, Command, GitHub, Schedule
 from downstage.config.buckets import BucketPair
 from downstage.config.exports import Export
 from downstage.config.flags import Flag
+from downstage.config.launcher import GlueJob, Launcher
 from downstage.config.model import ONE_KEY, Model, Texts
+from downstage.config.notifications import Notification
+from downstage.config.planning import Preflight, Prices
+from downstage.config.search import Search, Streams
 from downstage.config.tables import Parity, Rates, TablePair
 from downstage.config.values import (
     ENVIRONMENT_NAME,
     Account,
     Bearable,
     ControlTableName,
-    Duration,
     Endpoint,
     EnvironmentName,
-    Expression,
-    IdTemplate,
+    ExternalId,
     KeyReference,
     Region,
     RoleArn,
@@ -89,43 +91,6 @@ class Deploy(Model):
         return held.model_dump(by_alias=True)
 
 
-class Streams(Model):
-    """The consumers that are held off while the tables load."""
-
-    functions: Texts = Field(
-        default=(),
-        description="Names or shell patterns of the Lambda functions that read the target tables' streams.",
-    )
-    regions: Annotated[tuple[Region, ...], Field(strict=False)] = Field(
-        default=(), description="The regions in which to look for them. Default: the target's region."
-    )
-
-
-class Search(Model):
-    """The search domain that fills from the tables' streams."""
-
-    source: Text | None = Field(
-        default=None,
-        alias="from",
-        description="The source's search domain: settings and mappings come from it.",
-    )
-    domain: Text = Field(description="The target's search domain.")
-    id: IdTemplate = Field(
-        default="{pk}_{sk}",
-        description="How a document's id is made from the item's attributes, for example {pk}_{sk}.",
-    )
-    patience: Duration = Field(
-        default=900.0,
-        description="How long to wait without progress, for example 90s, 15m or 2h.",
-        json_schema_extra={"default": "15m"},
-    )
-    expect: dict[Text, Expression] = Field(
-        default={},
-        description="For each index the JMESPath condition, over the typed item, under which an item must have "
-        "a document there, for example {efcms-case: \"entityName.S == 'Case'\"}.",
-    )
-
-
 class Refresh(Model):
     """How one environment is refreshed. A step without a stanza is not part of the run."""
 
@@ -167,6 +132,9 @@ class Environment(Model):
     account: Account = Field(description="The account id, 12 digits in quotes. The credentials must belong to it.")
     region: Region = Field(description="The region, for example us-east-1.")
     role: RoleArn | None = Field(default=None, description="The role to assume; it belongs to this account.")
+    external_id: ExternalId | None = Field(
+        default=None, description="The external id that the role's trust asks for, if it does. Not a secret."
+    )
     profile: Text | None = Field(default=None, description="The profile of the AWS credentials or config file.")
     credentials_file: Text | None = Field(
         default=None, description="An AWS credentials file, relative to this file. Default: the usual places."
@@ -235,16 +203,39 @@ class Masking(Model):
     keep: Keep = Field(default=Keep(), description="The only addresses that are not replaced.")
 
 
+class Spark(Model):
+    """Where Spark runs, for the engine spark."""
+
+    master: str | None = Field(
+        default=None,
+        pattern=r"^(local(\[(\d+|\*)(,\d+)?\])?|local-cluster\[\d+,\d+,\d+\]|spark://\S+|yarn|k8s://\S+)$",
+        description="URL of the cluster, such as spark://host:7077. Default: this machine. Within spark-submit its own "
+        "master holds.",
+    )
+    conf: dict[str, str] = Field(default={}, description="Settings of Spark's own, such as spark.executor.memory: 2g.")
+
+
 class Engine(Model):
     """What runs the copy."""
 
-    default: Literal["local", "serial"] = Field(
-        default="local", description="local: several processes on this machine. serial: one, in turn."
+    default: Literal["local", "serial", "spark", "glue"] = Field(
+        default="local",
+        description="local: several processes on this machine. serial: one, in turn. spark: tasks of a Spark "
+        "application; needs the extra 'spark' and 'journal: dynamodb'. glue: runs of an AWS Glue job; needs 'glue' and "
+        "'journal: dynamodb'.",
     )
-    workers: Annotated[Whole, Field(ge=1, le=256)] = Field(default=2, description="How many workers copy at once.")
+    workers: Annotated[Whole, Field(ge=1, le=4096)] = Field(
+        default=2,
+        description="How many workers copy at once. With glue: how many lanes; default there: one for each core.",
+    )
+    spark: Spark = Field(default=Spark(), description="Where Spark runs.")
     segments: Annotated[Whole, Field(ge=1, le=1_000_000)] | None = Field(
         default=None,
         description="How many segments each table is cut into. Default: chosen from the table's size.",
+    )
+    glue: GlueJob | None = Field(
+        default=None,
+        description="The AWS Glue job of the engine glue: 'downstage glue deploy' makes it, 'downstage iam' its role.",
     )
 
 
@@ -283,7 +274,17 @@ class Config(Model):
     )
     masking: Masking = Field(description="How e-mail addresses are pseudonymised. There is no default key.")
     engine: Engine = Field(default=Engine(), description="What runs the copy.")
+    launcher: Launcher | None = Field(
+        default=None, description="The role that Downstage is started with: what it does itself, and who may be it."
+    )
     durable: Durable = Field(default=Durable(), description="What carries detached and scheduled runs through.")
+    preflight: Preflight = Field(default=Preflight(), description="What 'check' and a refresh's preflight bear.")
+    prices: Prices = Field(
+        default=Prices(), description="What AWS asks, for the estimate of 'plan'. Default: list prices."
+    )
+    notifications: Annotated[tuple[Notification, ...], Field(strict=False)] = Field(
+        default=(), description="Who is told what becomes of the refreshes. It never fails a refresh."
+    )
     schedule_prefix: SchedulePrefix = Field(
         default="downstage-",
         description="What the names of our schedules begin with: 'schedule apply' removes those of that name that no "

@@ -73,7 +73,8 @@ def _seconds(value: Any) -> float:
     return float(int(found[1]) * _UNIT_SECONDS[found[2]])
 
 
-def _endpoint(value: str) -> str:
+def check_endpoint(value: str) -> str:
+    """An https:// URL (http:// for this machine) that holds no secret. Raises ValueError."""
     try:
         parts: SplitResult = urlsplit(value)
         host, _port = parts.hostname, parts.port
@@ -99,7 +100,8 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _key_reference(value: Any) -> str:
+def check_key_reference(value: Any) -> str:
+    """Where a secret is kept. Raises ValueError."""
     if isinstance(value, str):
         kind, _, rest = value.partition(":")
         if kind == "env" and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", rest):
@@ -250,7 +252,14 @@ RoleArn = Annotated[
 ]
 """The ARN of an IAM role."""
 
-Endpoint = Annotated[str, Field(json_schema_extra={"pattern": "^https?://"}), AfterValidator(_endpoint)]
+ExternalId = Annotated[
+    str,
+    Field(json_schema_extra={"pattern": r"^[A-Za-z0-9_+=,.@:/-]{2,1224}$"}),
+    _matching(r"[A-Za-z0-9_+=,.@:/-]{2,1224}", "must be 2 to 1224 letters, digits and _ + = , . @ : / -"),
+]
+"""What a role asks of who assumes it, so that nobody else's request is taken for ours."""
+
+Endpoint = Annotated[str, Field(json_schema_extra={"pattern": "^https?://"}), AfterValidator(check_endpoint)]
 """An http(s) URL; http only for this machine."""
 
 Duration = Annotated[
@@ -259,7 +268,7 @@ Duration = Annotated[
 """A duration, written like 90s, 15m or 2h; in seconds."""
 
 KeyReference = Annotated[
-    str, BeforeValidator(_key_reference), WithJsonSchema({"type": "string", "pattern": _KEY_PATTERN})
+    str, BeforeValidator(check_key_reference), WithJsonSchema({"type": "string", "pattern": _KEY_PATTERN})
 ]
 """Where a secret is kept; never the secret."""
 

@@ -15,7 +15,8 @@ class Environment:
 
     `account` is the 12-digit account id that the caller's identity must show before anything is written.
     `endpoint` overrides every AWS endpoint (a sandbox); `search_endpoints` overrides single search domains,
-    as (domain, URL) pairs. `credentials_file` is an absolute path.
+    as (domain, URL) pairs. `credentials_file` is an absolute path. `external_id` is what the role asks of whoever
+    assumes it.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Environment:
     credentials_file: str | None = None
     endpoint: str | None = None
     search_endpoints: tuple[tuple[str, str], ...] = ()
+    external_id: str | None = None
 
     def search_endpoint(self, domain: str) -> str | None:
         """The configured URL of a search domain, or None if AWS is to be asked."""

@@ -15,6 +15,9 @@ from downstage.domain.counted import counted
 from downstage.domain.leak_outcome import LeakOutcome
 from downstage.domain.table_outcome import ExportOutcome, ParityOutcome, TableOutcome
 
+_LATER = 75
+"""The exit code of a run that stopped as it was asked to, and goes on later."""
+
 
 class StepState(StrEnum):
     """Where one step stands."""
@@ -47,6 +50,14 @@ class StepOutcome:
     seconds: float = 0.0
     detail: str = ""
     exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The error that stopped a run, in one line, and its exit code: 75 if the run was to stop, and goes on later."""
+
+    exit_code: int
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +110,10 @@ class RefreshOutcome:
     """`refresh`, or the one command that it was."""
     standing: str = ""
     """In what state the environment stands, in a sentence or two; empty for a run that finished."""
+    stop: Stop | None = None
+    """What stopped the run before its end, if it was not a signal."""
+    unsent: tuple[str, ...] = ()
+    """Notifications that did not arrive, one line each."""
 
     @property
     def objections(self) -> tuple[Objection, ...]:
@@ -116,10 +131,12 @@ class RefreshOutcome:
 
         5 personal data found, before 4 the proof is contradicted, before 1 failed or not finished, before 6:
         all steps ended and nothing is contradicted, but something was left out or not verified. A run that
-        did not finish is never 6, whatever it has quarantined so far. The error of a step that failed gives
-        its own code, as the process does. A single step claims no proof: only what it found or left out counts, not
-        what it was never asked to do.
+        did not finish is never 6, whatever it has quarantined so far. The error that stopped a run, or failed a step,
+        gives its own code, as the process does: 75 for a time-box that was reached. A single step claims no proof: only
+        what it found or left out counts, not what it was never asked to do.
         """
+        if self.stop is not None:
+            return self.stop.exit_code
         for step in self.steps:
             if step.state is StepState.FAILED and step.exit_code is not None:
                 return step.exit_code
@@ -163,6 +180,11 @@ def _objections(run: RefreshOutcome) -> Iterator[Objection]:
         if step.state is StepState.FAILED:
             text = f"Step {step.name} failed: {step.detail or 'no reason was recorded.'}"
             yield Objection(step.exit_code or 1, Result.FAILED, text)
+    if run.stop is not None and not any(step.state is StepState.FAILED for step in run.steps):
+        planned = run.stop.exit_code == _LATER
+        yield Objection(
+            run.stop.exit_code, Result.INCOMPLETE if planned else Result.FAILED, f"The run stopped: {run.stop.text}."
+        )
     if unfinished:
         text = f"The run has not finished; to do: {', '.join(step.name for step in unfinished)}."
         yield Objection(1, Result.INCOMPLETE, text)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from downstage.domain.environment import Environment
 from downstage.domain.export import ExportPlan
+from downstage.domain.glue import GluePlan
 from downstage.domain.inventory import InventoryPlan
 from downstage.domain.policy import Policy, SchemaLock, Unknown
 from downstage.domain.refs import (
@@ -27,6 +28,7 @@ from downstage.domain.table_schema import ParityTerms
 
 Compare = Literal["etag", "aws", "size"]
 OnPersonalKey = Literal["fail", "mask", "skip"]
+Others = Literal["fail", "warn", "off"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +162,12 @@ class Deploy:
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """The Lambda functions (names or patterns) that consume the target tables' streams."""
+    """The Lambda functions (names or patterns) that consume the target tables' streams. `others` says what becomes of a
+    run if a function that is not named consumes one of them: nobody would hold it off."""
 
     functions: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
+    others: Others = "fail"
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +182,16 @@ class IndexExpectation:
 
 
 @dataclass(frozen=True, slots=True)
+class Backfill:
+    """How documents are made straight from the target's tables: by a Python function (`module:function`), or from those
+    `attributes` of an item (`*` is all). `automatic`: a refresh does so by itself if the streams have lost records."""
+
+    call: str | None = None
+    attributes: tuple[str, ...] = ()
+    automatic: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class SearchPlan:
     """The search domain that fills from the streams, and what it must hold at the end.
 
@@ -189,6 +203,7 @@ class SearchPlan:
     document_id: str
     expectations: tuple[IndexExpectation, ...]
     patience: float = 900.0
+    backfill: Backfill | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,11 +232,15 @@ class MaskingPlan:
 
 @dataclass(frozen=True, slots=True)
 class EnginePlan:
-    """What runs the lanes, how many workers, and how many segments each table is cut into."""
+    """What runs the lanes, how many of them at one time (`workers`), and how many segments each table is cut into.
+    `master` and `conf` are Spark's: None is this machine. `glue` is the job, if one is configured."""
 
     name: str = "local"
     workers: int = 2
     segments: int | None = None
+    master: str | None = None
+    conf: tuple[tuple[str, str], ...] = ()
+    glue: GluePlan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +273,9 @@ class MaxQuarantine:
 
 @dataclass(frozen=True, slots=True)
 class RefreshPlan:
-    """The whole refresh of one environment."""
+    """The whole refresh of one environment. `exporter` is who starts, reads and deletes exports in the source's account
+    and reads inventories there; None: the source's own role does. `source_role`: what becomes of a run whose source's
+    role may write."""
 
     source: Environment
     target: Environment
@@ -270,6 +291,13 @@ class RefreshPlan:
     rates: Rates = field(default_factory=Rates)
     max_quarantine: MaxQuarantine = field(default_factory=MaxQuarantine)
     approve: tuple[str, ...] = ()
+    exporter: Environment | None = None
+    source_role: Literal["fail", "warn"] = "fail"
+
+    @property
+    def exports_as(self) -> Environment:
+        """How to sign in for exports and inventories."""
+        return self.exporter or self.source
 
     @property
     def flags_tables(self) -> frozenset[str]:

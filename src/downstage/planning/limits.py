@@ -79,7 +79,8 @@ def _lanes(means: Means, work: float) -> Limit:
     if means.engine == "local" and means.cores < means.workers:
         cores = "core" if lanes == 1 else "cores"
         return Limit(f"this machine's {lanes} {cores}, for {means.workers} workers", work / lanes)
-    return Limit(f"engine.workers ({means.workers})", work / lanes)
+    setting = "engine.glue.workers" if means.engine == "glue" else "engine.workers"
+    return Limit(f"{setting} ({means.workers})", work / lanes)
 
 
 def lanes_of(means: Means) -> int:

@@ -15,22 +15,47 @@ from downstage.ports.buckets import (
     ObjectTransfer,
     Refusal,
 )
-from downstage.ports.control import Consumer, Document, FlagStore, SearchDomains, SearchIndex, StreamControl, TableAdmin
+from downstage.ports.control import (
+    Consumer,
+    Document,
+    FlagStore,
+    Made,
+    NewDocument,
+    SearchDomains,
+    SearchIndex,
+    StreamControl,
+    TableAdmin,
+)
 from downstage.ports.delivery import Deployer, ScheduleStore, Unattended
 from downstage.ports.engines import Durable, Engine, Lane, RunQueue
 from downstage.ports.exports import ExportFacts, ExportFiles, Piece, RestoreWindow, StoredFile, TableExports
 from downstage.ports.items import Item, RawItem
 from downstage.ports.journal import Checkpoint, Holder, Journal, Lease, RunRecord, Sealer, StepRecord
+from downstage.ports.notices import Notifier
+from downstage.ports.preflight import BucketKeys, DiskFacts, KeyProbe, KeyUse, Permissions
 from downstage.ports.surroundings import Clock, EventSink, Identity, KeySource
-from downstage.ports.tables import ItemGetter, ItemMender, ItemReader, ItemWriter, Page, Rejected, TableFacts
+from downstage.ports.tables import (
+    Capacity,
+    IndexFacts,
+    ItemGetter,
+    ItemMender,
+    ItemReader,
+    ItemWriter,
+    Page,
+    Rejected,
+    TableFacts,
+)
 
 __all__ = [
     "BucketFacts",
+    "BucketKeys",
+    "Capacity",
     "Checkpoint",
     "Clock",
     "Consumer",
     "CopyResult",
     "Deployer",
+    "DiskFacts",
     "Document",
     "Durable",
     "Engine",
@@ -40,21 +65,28 @@ __all__ = [
     "FlagStore",
     "Holder",
     "Identity",
+    "IndexFacts",
     "Item",
     "ItemGetter",
     "ItemMender",
     "ItemReader",
     "ItemWriter",
     "Journal",
+    "KeyProbe",
     "KeySource",
+    "KeyUse",
     "Lane",
     "Lease",
+    "Made",
+    "NewDocument",
+    "Notifier",
     "ObjectDetails",
     "ObjectFacts",
     "ObjectPage",
     "ObjectStore",
     "ObjectTransfer",
     "Page",
+    "Permissions",
     "Piece",
     "RawItem",
     "Refusal",

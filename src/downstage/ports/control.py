@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from downstage.domain.plan import Flag
 from downstage.ports.tables import TableFacts
@@ -30,7 +30,8 @@ class TableAdmin(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """One event-source mapping: a Lambda function on a table's stream."""
+    """One event-source mapping: a Lambda function on a table's stream. `starts` is where it begins on a stream that it
+    has not read yet (TRIM_HORIZON, LATEST), `last_result` Lambda's word for how its last batch went."""
 
     uuid: str
     function: str
@@ -39,6 +40,8 @@ class Consumer:
     state: str
     region: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    starts: str = ""
+    last_result: str = ""
 
     @property
     def enabled(self) -> bool:
@@ -47,9 +50,11 @@ class Consumer:
 
 
 class StreamControl(Protocol):
-    """The consumers of the target tables' streams. `switch` returns once the mapping's real state is reached."""
+    """The consumers of the target tables' streams. `switch` returns once the mapping's real state is reached. `others`
+    are those that the configuration does not name: nobody holds them off."""
 
     def consumers(self, tables: Sequence[str]) -> Sequence[Consumer]: ...
+    def others(self, tables: Sequence[str]) -> Sequence[Consumer]: ...
     def switch(self, consumer: Consumer, on: bool) -> None: ...
     def create(self, consumer: Consumer, stream_arn: str) -> str: ...
     def remove(self, consumer: Consumer) -> None: ...
@@ -64,22 +69,50 @@ class Document:
     routing: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class NewDocument:
+    """A document to be made in an index: its id, and the JSON that is sent."""
+
+    index: str
+    document_id: str
+    source: bytes = field(repr=False)
+
+
+class Made(NamedTuple):
+    """What became of a document: HTTP's status (201 made, 409 there already, 429 and 5xx not now, 413 too much at once,
+    else refused), and the class of the error, which holds no data."""
+
+    status: int
+    error: str = ""
+
+
 class SearchIndex(Protocol):
-    """The data of one search domain. `indices` are all but the service's own (whose names begin with a dot)."""
+    """The data of one search domain. `indices` are all but the service's own (whose names begin with a dot); `writable`
+    are the names of indices and aliases that documents can be put under. `make` asks once for each document to be made
+    unless there is one of that id, and says what became of each, in order; it raises Unreachable if nobody answers.
+    """
 
     def indices(self) -> Sequence[str]: ...
+    def writable(self) -> Collection[str]: ...
     def count(self, index: str) -> int: ...
     def documents(self, index: str) -> Iterator[Document]: ...
     def definition(self, index: str) -> Mapping[str, Any]: ...
     def create(self, index: str, definition: Mapping[str, Any]) -> None: ...
+    def make(self, documents: Sequence[NewDocument]) -> Sequence[Made]: ...
     def delete(self, index: str) -> None: ...
 
 
 class SearchDomains(Protocol):
-    """Search domains of one account. `delete` and `create` return once that is really so."""
+    """Search domains of one account. `delete`, `create` and `restore` return once that is really so.
+
+    `create` makes a domain after the description of another account's; `restore` makes the account's own again from its
+    `configuration`, which is plain JSON (None if there is no such domain).
+    """
 
     def names(self) -> Sequence[str]: ...
     def description(self, domain: str) -> Mapping[str, Any] | None: ...
+    def configuration(self, domain: str) -> Mapping[str, Any] | None: ...
     def create(self, domain: str, description: Mapping[str, Any]) -> None: ...
+    def restore(self, domain: str, configuration: Mapping[str, Any]) -> None: ...
     def delete(self, domain: str) -> bool: ...
     def index(self, domain: str) -> SearchIndex: ...

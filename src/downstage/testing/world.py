@@ -38,6 +38,7 @@ from downstage.domain.plan import (
 )
 from downstage.domain.refs import SourceBucket, SourceDomain, SourceTable, TargetBucket, TargetDomain, TargetTable
 from downstage.engines.serial import SerialEngine
+from downstage.indexing.bulk import Limits
 from downstage.journals.memory import MemoryJournal
 from downstage.masking.compile import TableShape, compile_masker, compile_pseudonyms, fingerprint
 from downstage.masking.email import ALGORITHM
@@ -45,6 +46,7 @@ from downstage.masking.keys import MaskKey
 from downstage.masking.nested import NestedMasker
 from downstage.masking.sealing import KeySealer
 from downstage.planning.exports import listed_files
+from downstage.planning.surroundings import Surroundings
 from downstage.ports import (
     Consumer,
     ExportFiles,
@@ -61,6 +63,7 @@ from downstage.testing.buckets import MemoryBuckets, MemoryTransfer
 from downstage.testing.deep_lanes import MemoryDeepLanes, MemoryItems
 from downstage.testing.exports import MemoryExports
 from downstage.testing.faults import Port, Trip, faulty
+from downstage.testing.index_lanes import MemoryIndexLanes
 from downstage.testing.lanes import MemoryLanes
 from downstage.testing.object_lanes import MemoryObjectLanes
 from downstage.testing.search import MemoryDomains
@@ -154,8 +157,10 @@ class World:
         self.deployer = MemoryDeployer(self)
         self.key = KEY
         self.page_size = 3
+        self.limits = Limits()
         self.schemas: list[dict[str, Any]] = []
         self.stop_at: float | None = None
+        self.around: Surroundings | None = None
         self.source_items: Callable[[str], ItemGetter] = lambda name: MemoryItems(self.source_tables[name])
         self.target_items: Callable[[str], ItemMender] = lambda name: MemoryItems(self.target_tables[name], self.writes)
         self.folder = Path(tempfile.gettempdir()) / f"downstage-world-{uuid.uuid4().hex}"  # made if it is needed
@@ -306,8 +311,18 @@ class World:
             schemas=lambda: self.schemas,
             canary_key=canary_key,
             deep=Deep(deep, self.folder, names),
+            index_lanes=MemoryIndexLanes(
+                reader=lambda name: port(MemoryReader(self.target_tables[name], self.page_size)),
+                domains=port(self.target_domains),
+                search=plan.search,
+                journal=journal,
+                sealer=sealer,
+                clock=self.clock,
+                limits=self.limits,
+            ),
             exports=port(cast("TableExports", self.exports)),
             export_files=port(cast("ExportFiles", self.exports)),
+            around=self.around,
         )
 
     def _export_reader(self, export: ExportSource) -> ExportReader:

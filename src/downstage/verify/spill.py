@@ -14,15 +14,15 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from enum import IntEnum
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from downstage.errors import JournalError, RunConflict
+from downstage.verify.spill_records import Counts, Difference, Side, Survey
 
+_TAKEN_OVER = "this comparison was taken over by another process: this one stops"
 _CACHE = "-65536"  # KiB: what sorting may take of memory
 _TABLES = """
 create table place (epoch integer not null) strict;
@@ -64,67 +64,6 @@ _COUNTED = f"""
 """  # noqa: S608  our own text
 
 
-class Side(IntEnum):
-    """Of which table a record is."""
-
-    SOURCE = 0
-    TARGET = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Survey:
-    """How far one segment of one side is read. `items` are recorded, `left_out` expired or not to be masked; `digest`
-    is the sum over the recorded ones; `cursor` is sealed."""
-
-    cursor: str | None = None
-    done: bool = False
-    digest: int = 0
-    items: int = 0
-    left_out: int = 0
-    pages: int = 0
-    unmaskable: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """How many items differ: those that only the source has, only the target has, or both, in another form."""
-
-    missing: int = 0
-    extra: int = 0
-    differing: int = 0
-
-    @property
-    def all(self) -> int:
-        """All of them."""
-        return self.missing + self.extra + self.differing
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One item that was not the same on both sides. Digests are covered, keys sealed; None where there is none.
-
-    `source_now` and `target_now` are what a second look, by key, has found. `twins`: several items of the source have
-    this key after masking. `segment` is the source's.
-    """
-
-    id: int
-    name: bytes
-    twins: bool
-    segment: int | None
-    source_digest: bytes | None
-    target_digest: bytes | None
-    source_key: str | None
-    target_key: str | None
-    reread: bool
-    quarantined: bool
-    source_now: bytes | None
-    target_now: bytes | None
-    verdict: str
-    action: str
-    expected: bytes | None
-    mended: bool
-
-
 class Spill:
     """The file of one table, open. Use it as a context manager, from one thread."""
 
@@ -140,17 +79,25 @@ class Spill:
         self._connection.row_factory = sqlite3.Row
 
     @classmethod
-    def begin(cls, path: Path, epoch: int) -> Spill:
-        """Makes the file, or takes over the one that an earlier attempt of this run has left."""
+    def begin(cls, path: Path, epoch: int, *, anew: bool = False) -> Spill:
+        """Makes the file, or takes over the one that an earlier attempt of this run has left, emptied if `anew`. Raises
+        RunConflict if it is a later attempt's: nobody is taken over by who was before them."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if anew and path.exists():
+                with suppress(JournalError):  # one that cannot be read is nobody's
+                    cls.begin(path, epoch).__exit__(None, None, None)
+                cls.discard(path)
             if not path.exists():
                 _make(path)
         except (OSError, sqlite3.Error) as error:
             raise JournalError(f"the comparison's file {path.name} cannot be made: {error}") from None
         spill = cls(path, epoch)
-        with spill._using():
-            spill._connection.execute("update place set epoch = ?", (epoch,))
+        with spill._using() as connection:
+            taken = connection.execute("update place set epoch = ? where epoch <= ?", (epoch, epoch)).rowcount
+        if not taken:
+            connection.close()
+            raise RunConflict(_TAKEN_OVER)
         return spill
 
     @staticmethod
@@ -332,7 +279,7 @@ class Spill:
             connection.execute("begin immediate")
             try:
                 if connection.execute("select epoch from place").fetchone()["epoch"] != self._epoch:
-                    raise RunConflict("this comparison was taken over by another process: this one stops")
+                    raise RunConflict(_TAKEN_OVER)
                 yield connection
                 connection.execute("commit")
             except BaseException:

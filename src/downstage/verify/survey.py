@@ -17,7 +17,8 @@ from downstage.errors import MaskingError
 from downstage.ports import Item, ItemReader, RawItem, Sealer
 from downstage.proof import digest
 from downstage.verify.item_names import ItemNames
-from downstage.verify.spill import Side, Spill, Survey
+from downstage.verify.spill import Spill
+from downstage.verify.spill_records import Side, Survey
 
 Shape = Callable[[RawItem], RawItem | None]
 """What an item must look like in the target; None if it has expired. Raises MaskingError if it cannot be masked."""

@@ -1,0 +1,64 @@
+"""A new run as it is entered in the journal: its id, and what it must be the same in when it is resumed."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from downstage.app.wiring import Sides, masking_outcome
+from downstage.errors import JournalError
+from downstage.masking.compile import fingerprint
+from downstage.planning.essence import essence
+from downstage.ports import Journal, RunRecord
+
+
+def new_run(sides: Sides, environment: str, kind: str, steps: Sequence[str], state: str) -> RunRecord:
+    """A run that nobody has entered yet. `kind` is `refresh`, or the name of the one command it is."""
+    now = datetime.now(UTC)
+    return RunRecord(
+        run_id=f"{environment}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
+        environment=environment,
+        kind=kind,
+        state=state,
+        epoch=1,
+        started=instant(now),
+        ended="",
+        settings=settings_of(sides) | {"steps": list(steps)},
+    )
+
+
+def settings_of(sides: Sides) -> dict[str, Any]:
+    """What the journal keeps of the configuration. `plan` and `mask` are compared when the run is resumed."""
+    plan = sides.plan
+    key, old_keys = sides.key(), sides.old_keys()
+    return {
+        "source": plan.source.name,
+        "source_account": plan.source.account,
+        "target_account": plan.target.account,
+        "masking": masking_outcome(plan, key),
+        "buckets": [[pair.source.name, pair.target.name] for pair in plan.buckets],
+        "mask": fingerprint(plan.masking, key, old_keys),
+        "plan": essence(plan),
+    }
+
+
+def earlier_run(journal: Journal, environment: str, kind: str) -> dict[str, str]:
+    """For a single step that builds on an earlier run: the newest run that did the step before. Raises JournalError if
+    there is none."""
+    copied, verified = ("copy_run", "copy"), ("verified_run", "verify-tables")
+    needs = {"verify": copied, "repair": copied, "index": verified, "backfill": verified}
+    if kind not in needs:
+        return {}
+    setting, step = needs[kind]
+    for run in reversed(journal.runs()):
+        record = journal.step(run.run_id, step)
+        if run.environment == environment and record is not None and record.state == "done":
+            return {setting: run.run_id}
+    raise JournalError(f"no run of {environment} has done '{step}' yet: 'downstage {kind}' has nothing to go by")
+
+
+def instant(moment: datetime) -> str:
+    """ISO 8601 in UTC, in seconds."""
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

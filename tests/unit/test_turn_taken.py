@@ -1,0 +1,126 @@
+"""A detached refresh gets its turn by the same rule as one that is waited for: it never takes the place of a run that
+is alive on another machine, and waits out one that is silent."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from moto import mock_aws
+
+from downstage.app import places, runs
+from downstage.app.runs import Project
+from downstage.aws.control_table import ControlTable
+from downstage.aws.lease import LONGEST_REQUEST, SECONDS, EnvironmentLease
+from downstage.aws.session import Session
+from downstage.domain.environment import Environment
+from downstage.domain.events import Event, Note
+from downstage.errors import RunConflict
+from tests.unit.test_lease import Clock
+
+CONFIG = """
+version: 1
+state: state
+journal: dynamodb
+environments:
+  prod: {account: "111111111111", region: us-east-1, protected: true}
+  test: {account: "123456789012", region: us-east-1, refresh: {from: prod}}
+masking: {key: "env:KEY"}
+"""
+LOWER = Environment("test", "123456789012", "us-east-1")
+
+
+class Said:
+    """A sink that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def emit(self, event: Event) -> None:
+        assert isinstance(event, Note)
+        self.notes.append(event.text)
+
+
+@pytest.fixture(autouse=True)
+def _aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    for cached in (places.open_journal, places.control_table, places.beating_table):
+        cached.cache_clear()
+    with mock_aws():
+        yield
+    for cached in (places.open_journal, places.control_table, places.beating_table):
+        cached.cache_clear()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(runs, "SystemClock", lambda: clock)
+    return clock
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.setenv("KEY", hashlib.sha256(b"a key for tests").hexdigest())
+    path = tmp_path / "downstage.yaml"
+    path.write_text(CONFIG)
+    return Project.open(path)
+
+
+@pytest.fixture
+def elsewhere(project: Project, clock: Clock) -> EnvironmentLease:
+    """Another machine's lease, for a run that the journal says is running."""
+    run = project.enqueue("test", ("preflight",), run_id="test-elsewhere")
+    lease = EnvironmentLease(
+        ControlTable(Session(LOWER), "downstage-control", sleep=lambda _seconds: None),
+        "test",
+        clock=clock,
+        who="another machine",
+    )
+    lease.acquire(run.run_id)
+    project.journal("test").take_over(run.run_id)
+    return lease
+
+
+def test_a_run_that_is_alive_elsewhere_is_not_superseded(
+    project: Project, clock: Clock, elsewhere: EnvironmentLease
+) -> None:
+    clock.each = elsewhere.beat
+    with pytest.raises(RunConflict, match=r"test-elsewhere of test is going on \(another machine\)"):
+        project.enqueue("test", ("preflight",), take_over=True)
+    assert [(run.run_id, run.state) for run, _ in project.runs()] == [("test-elsewhere", "running")]
+    elsewhere.beat()
+    elsewhere.check()
+
+
+def test_one_that_is_silent_is_waited_out_and_then_replaced(
+    project: Project, clock: Clock, elsewhere: EnvironmentLease
+) -> None:
+    began, said = clock.time, Said()
+    run = project.enqueue("test", ("preflight",), take_over=True, events=said)
+    assert clock.time - began > SECONDS + LONGEST_REQUEST
+    assert len(said.notes) == 1
+    states = {run.run_id: run.state for run, _ in project.runs()}
+    assert states == {"test-elsewhere": "superseded", run.run_id: "queued"}
+    holder = project.holder("test")
+    assert holder is not None
+    assert (holder.run_id, holder.state) == (run.run_id, "parked")
+
+
+def test_whoever_carries_it_need_not_wait(project: Project, clock: Clock) -> None:
+    run = project.enqueue("test", ("preflight",))
+    began = clock.time
+    with project.exclusive("test", run.run_id):
+        assert clock.time == began
+    with pytest.raises(RunConflict, match="already"):
+        project.enqueue("test", ("preflight",), run_id=run.run_id)
+
+
+def test_without_a_command_nobody_is_replaced(project: Project, elsewhere: EnvironmentLease) -> None:
+    with pytest.raises(RunConflict, match="wait for it, or end it with"):
+        project.enqueue("test", ("preflight",))
+    assert replace(project.find("test-elsewhere"), settings={}).state == "running"
