@@ -11,14 +11,16 @@ from pathlib import Path
 import pytest
 from moto import mock_aws
 
-from downstage.app import places, runs
+from downstage.app import carrying, places, runs
 from downstage.app.runs import Project
+from downstage.app.wiring import RunPlaces
 from downstage.aws.control_table import ControlTable
 from downstage.aws.lease import LONGEST_REQUEST, SECONDS, EnvironmentLease
 from downstage.aws.session import Session
 from downstage.domain.environment import Environment
 from downstage.domain.events import Event, Note
 from downstage.errors import RunConflict
+from downstage.ports import RunRecord
 from tests.unit.test_lease import Clock
 
 CONFIG = """
@@ -124,3 +126,27 @@ def test_without_a_command_nobody_is_replaced(project: Project, elsewhere: Envir
     with pytest.raises(RunConflict, match="wait for it, or end it with"):
         project.enqueue("test", ("preflight",))
     assert replace(project.find("test-elsewhere"), settings={}).state == "running"
+
+
+@pytest.mark.parametrize(("kind", "held"), [("streams", True), ("verify", False)])
+def test_workers_watch_a_lease_only_if_the_run_holds_it(
+    project: Project, monkeypatch: pytest.MonkeyPatch, kind: str, held: bool
+) -> None:
+    """A verification holds none: workers that looked for it would find it free, and end themselves."""
+    told: list[RunPlaces] = []
+
+    def carry(setting: carrying.Setting, record: RunRecord, *, resumed: bool) -> object:
+        told.append(setting.places)
+        raise Carried
+
+    monkeypatch.setattr(carrying, "carry", carry)
+    monkeypatch.setattr(runs, "earlier_run", lambda *_: {})
+    with pytest.raises(Carried):
+        project.start("test", kind, ("preflight",), Said())
+    (places_,) = told
+    assert (places_.lease is not None) is held
+    assert places_.journal.kind == "dynamodb"
+
+
+class Carried(Exception):
+    """The run would be carried now."""

@@ -281,7 +281,11 @@ class Project:
             sides,
             self.environments(),
             journal,
-            RunPlaces(self.place(record.environment), self._lease_place(record.environment), self.state),
+            RunPlaces(
+                self.place(record.environment),
+                None if turn.lease is None else self._lease_place(record.environment),  # nobody renews what is not held
+                self.state,
+            ),
             events,
             turn,
             time_box,
