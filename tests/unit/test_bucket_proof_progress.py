@@ -133,6 +133,25 @@ def test_what_is_long_ago_is_not_gone_on_with(pages: Pages) -> None:
     assert bucket_of(world).proven
 
 
+def test_what_was_begun_long_ago_is_not_gone_on_with_however_often_it_was_cut_off(pages: Pages) -> None:
+    world = synced()
+    whole = pages.of(synced())
+    for kill_at in (whole // 2, 10):
+        with pytest.raises(Killed):
+            pages.of(world, kill_at)
+        world.clock.sleep(0.6 * bucket_progress.FRESH_SECONDS)
+    with pytest.raises(Killed):
+        pages.of(world, whole // 2)  # the third begins anew, and is of now
+    assert pages.of(world) < whole
+    assert bucket_of(world).proven
+    world = synced()
+    for kill_at in (whole // 2, 10):
+        with pytest.raises(Killed):
+            pages.of(world, kill_at)
+        world.clock.sleep(0.6 * bucket_progress.FRESH_SECONDS)
+    assert pages.of(world) == whole
+
+
 def test_the_journal_holds_no_key_of_an_object(pages: Pages) -> None:
     world = synced()
     with pytest.raises(Killed):

@@ -255,7 +255,8 @@ def test_what_the_source_deleted_since_is_named_and_contradicts_nothing(copied: 
 
 
 @pytest.mark.parametrize(
-    ("kind", "remedy"), [("sync", "run 'downstage sync test' again"), ("refresh", "then run 'downstage resume run-1'")]
+    ("kind", "remedy"),
+    [("sync", "run 'downstage sync test' again"), ("refresh", "run 'downstage resume run-1 --from sync'")],
 )
 def test_a_proof_that_failed_says_what_to_do_and_holds_when_that_is_done(kind: str, remedy: str) -> None:
     world = world_of()
@@ -266,7 +267,7 @@ def test_a_proof_that_failed_says_what_to_do_and_holds_when_that_is_done(kind: s
         sync(world, "run-2")
         assert world.outcome("run-2").exit_code == 0
     else:
-        del world.store.buckets[COPIES]["a/first.pdf"]
+        del world.store.buckets[COPIES]["a/first.pdf"]  # see test_bucket_again for the other way
         world.resume(chosen=STEPS)
     assert world.outcome("run-2" if kind == "sync" else "run-1").buckets[0].proven
 

@@ -21,11 +21,11 @@ from downstage.syncing.keys import KeyFilter
 from downstage.syncing.left import LEFT, MODULUS, mark, unmarked
 from downstage.syncing.listing import stretches
 from downstage.syncing.lookup import Lookup
-from downstage.syncing.merge import ARCHIVED, Action, Operation, Stretch, comparing
+from downstage.syncing.merge import UNLISTED_ARCHIVE, Action, Operation, comparing
 from downstage.syncing.parked import Parked
 from downstage.syncing.pausing import pausing
 from downstage.syncing.refusals import Refusals
-from downstage.syncing.results import ARCHIVED_CODES, Results, Told, nobody
+from downstage.syncing.results import ARCHIVED_CODES, Results, Told, between, nobody
 from downstage.syncing.task import RangeTask
 from downstage.syncing.window import Place, Window, packed, unpacked
 
@@ -166,7 +166,7 @@ class _Work:
                         return False
                 if stretch.last:
                     self._deletes.count(gone)
-                    self._window.passed(stretch.last, _between(stretch))
+                    self._window.passed(stretch.last, between(stretch))
                 self._save_if_due()
                 if self._is_late():
                     return False
@@ -187,8 +187,18 @@ class _Work:
                 window.park_first()  # thousands have ended while it was going on
             else:
                 await self._wait()
+        while operation.action is Action.DELETE and len(window) and self._broken is None:
+            if not self._allowance.is_full(operation.key, window.cursor, window.parked):
+                break
+            self._deletes.begin()
+            if self._is_late():
+                return False
+            if self._deletes.under_way or len(window.parked) >= MOST_PARKED:
+                await self._wait(1.0)
+            else:
+                window.park_first()  # a copy: names of deletes that have ended wait for the cursor behind it
         self._raise_broken()
-        place = window.begin(operation.key, _between(operation))
+        place = window.begin(operation.key, between(operation))
         if operation.action is Action.SKIP:
             window.end(place, self._results.skipped(operation.key, operation.reason, operation.target))
         elif operation.action is Action.COPY:
@@ -245,7 +255,7 @@ class _Work:
             self._uploads[operation.key] = result.code
             self._window.park(place)
         elif result.code in ARCHIVED_CODES:
-            self._window.end(place, self._results.skipped(operation.key, ARCHIVED, operation.target))
+            self._window.end(place, self._results.skipped(operation.key, UNLISTED_ARCHIVE, operation.target))
         else:
             self._window.park(place)
             self._refusals.check(result, len(self._window.parked))
@@ -332,13 +342,3 @@ class _Work:
             counters=counters,
         )
         self._save(self._checkpoint)
-
-
-def _between(found: Operation | Stretch) -> dict[str, int]:
-    """The counters of keys that need nothing."""
-    if found.unchanged:
-        return {"unchanged": found.unchanged, "extra": found.extra, LEFT: found.left}
-    return {"extra": found.extra} if found.extra else _NOTHING
-
-
-_NOTHING: dict[str, int] = {}

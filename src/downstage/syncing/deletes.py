@@ -108,8 +108,9 @@ class Deletes:
         more. `issued` are operations of this call up to there."""
         keys = list(takewhile(lambda key: until is None or key <= until, self._unheard))
         if keys:
-            again = {operation.key for operation in issued}
-            keys = [key for key in keys if key not in again and key not in self._window.parked]
+            ours = {operation.key for operation in issued} | self._sent.keys()  # this call has sent them again itself
+            ours |= {operation.key for _, operation in self._gathered}
+            keys = [key for key in keys if key not in ours and key not in self._window.parked]
             held = await few_at_a_time([self._lookup.target(key) for key in keys], _LOOKUPS)
             keys = [key for key, facts in zip(keys, held, strict=True) if facts is None]
         return deque(keys)

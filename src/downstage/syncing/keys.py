@@ -8,6 +8,7 @@ personal keys are taken out, on the target's the keys that they are copied to.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from fnmatch import translate
@@ -20,6 +21,9 @@ KeyMasker = Callable[[str], str]
 
 MOST_PERSONAL = 5_000
 """So many personal keys of one bucket are masked at most: they are carried beside the merge."""
+
+MOST_PERSONAL_BYTES = 350_000
+"""So many bytes of them one range may hold: they are carried in one record, which an item of a control table holds."""
 
 _NAMELESS = (
     "refused: the source has an object whose key is the prefix itself, and nothing stands in the prefix's place in the "
@@ -42,6 +46,15 @@ def shown(key: str, masker: KeyMasker, redact: Callable[[str], str]) -> str:
         return "(a key that cannot be masked)"
 
 
+def known_as(key: str, masker: KeyMasker) -> str | None:
+    """A name for a journal: the same for the same key, another for any other, and neither key nor address in it. None
+    for a key that cannot be masked."""
+    try:
+        return hashlib.sha256(masker(key).encode("utf-8", "surrogatepass")).hexdigest()
+    except MaskingError:
+        return None
+
+
 def in_target(masker: KeyMasker, options: SyncOptions) -> KeyMasker:
     """The masker for what follows the prefix in the target's keys. An address may begin in the prefix and end in the
     key: only both together tell; a key whose address cannot be masked without the prefix raises MaskingError."""
@@ -58,8 +71,15 @@ def in_target(masker: KeyMasker, options: SyncOptions) -> KeyMasker:
     return masked
 
 
-def check_bearable(pair: BucketPair, personal: int) -> None:
-    """Raises GuardRefused if there are more personal keys than can be masked."""
+def check_bearable(pair: BucketPair, personal: int, weight: int = 0) -> None:
+    """Raises GuardRefused if there are more personal keys than can be masked. `weight` is the bytes of those of one
+    range."""
+    if weight > MOST_PERSONAL_BYTES:
+        raise GuardRefused(
+            f"refused: the object keys of bucket '{pair.source.name}' that hold e-mail addresses are too long to be "
+            f"masked (together over {MOST_PERSONAL_BYTES:,} bytes in one range of keys); set 'on_personal_key: skip', "
+            "or leave them out with 'exclude' (nothing was written)"
+        )
     if personal > MOST_PERSONAL:
         raise GuardRefused(
             f"refused: more than {MOST_PERSONAL:,} object keys of bucket '{pair.source.name}' hold e-mail addresses, "

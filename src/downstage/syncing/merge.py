@@ -16,6 +16,9 @@ from downstage.ports import ObjectFacts
 from downstage.syncing.left import Mark, unmarked
 
 ARCHIVED = "archived: restore it first"
+UNLISTED_ARCHIVE = "archived, which listings do not show: restore it first"
+"""S3 tells of the archive tiers of INTELLIGENT_TIERING only when an object is to be copied."""
+
 _COLD = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 _PLAIN = 34
 """The length of a quoted MD5: the ETag of a multipart upload is longer."""

@@ -10,7 +10,7 @@ from downstage.domain.plan import BucketPair
 from downstage.ports import ObjectTransfer
 from downstage.syncing.deletes import Deletes
 from downstage.syncing.lookup import Lookup
-from downstage.syncing.merge import ARCHIVED, Action
+from downstage.syncing.merge import UNLISTED_ARCHIVE, Action
 from downstage.syncing.results import ARCHIVED_CODES, Results
 
 _ROUNDS = 3
@@ -66,6 +66,6 @@ class Parked:
             if not result.refusal:
                 return self._results.copied(operation.source, key, result)
             if result.code in ARCHIVED_CODES:
-                return self._results.skipped(key, ARCHIVED, target)
+                return self._results.skipped(key, UNLISTED_ARCHIVE, target)
             code = result.code
         return self._results.failed(key, code)

@@ -3,7 +3,7 @@
 The names that they are copied to are out of the listing's order, and may be written in any encoding: whether an object
 of the target is one of them, no look at its key can tell. So they are all known before anything is planned; then the
 plan pass, the dry run, the sync and the proof are the same merge. The list travels sealed, beside the merge, and is
-bounded: more than so many end the sync before it has begun.
+bounded, in number and in bytes: more end the sync before it has begun.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from downstage.ports import Checkpoint, ObjectTransfer, Sealer
 from downstage.syncing.keys import KeyFilter, check_bearable
 from downstage.syncing.listing import Listing
 from downstage.syncing.task import RangeTask
-from downstage.syncing.window import packed, unpacked
+from downstage.syncing.window import packed, unpacked, weight
 
 _SAVE_SECONDS = 1.0
 
@@ -40,6 +40,7 @@ async def find_personal(
         return checkpoint
     state = unpacked(sealer.open(checkpoint.cursor, task.context)) if checkpoint.cursor else {}
     found: list[str] = list(state.get("personal", []))
+    carried = sum(map(weight, found))
     objects = checkpoint.counters.get("objects", 0)
     cursor = state.get("after", task.keys.after)
 
@@ -59,8 +60,10 @@ async def find_personal(
     try:
         while not ended:
             names, _, ended = await listing.page()
-            found += chosen.source(names)[1]
-            check_bearable(task.pair, len(found))
+            personal = chosen.source(names)[1]
+            found += personal
+            carried += sum(map(weight, personal))
+            check_bearable(task.pair, len(found), carried)
             objects += len(names)
             cursor = names[-1] if names else cursor
             if not ended and stop_at is not None and clock() >= stop_at:

@@ -14,9 +14,9 @@ from downstage.domain.together import few_at_a_time
 from downstage.ports import Checkpoint, ObjectTransfer, Sealer
 from downstage.syncing.left import LEFT
 from downstage.syncing.lookup import Lookup
-from downstage.syncing.merge import Action, comparing
+from downstage.syncing.merge import UNLISTED_ARCHIVE, Action, comparing
 from downstage.syncing.pausing import pausing
-from downstage.syncing.results import Results, Told, nobody
+from downstage.syncing.results import ARCHIVED_CODES, Results, Told, nobody
 from downstage.syncing.task import RangeTask
 from downstage.syncing.window import packed, unpacked
 
@@ -71,6 +71,8 @@ async def sync_renamed(
                 return None
             if not result.refusal:
                 return results.copied(operation.source, name, result) | {"masked_keys": 1}
+            if result.code in ARCHIVED_CODES:
+                return results.skipped(name, UNLISTED_ARCHIVE)
             code = result.code
         return results.failed(name, code)
 

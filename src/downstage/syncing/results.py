@@ -8,7 +8,7 @@ from collections.abc import Callable
 from downstage.domain.plan import BucketPair
 from downstage.ports import CopyResult, ObjectFacts
 from downstage.syncing.left import LEFT, mark
-from downstage.syncing.merge import Action
+from downstage.syncing.merge import Action, Operation, Stretch
 
 ARCHIVED_CODES = ("InvalidObjectState", "ObjectNotInActiveTierError")
 """How S3 refuses to copy an object whose archive tier its listing does not tell."""
@@ -53,6 +53,16 @@ class Results:
         reason = "it kept changing" if code == "PreconditionFailed" else f"S3 refuses it ({code})"
         self._told(Action.FAIL, self._prefix + key, reason)
         return {"failed": 1, f"failed: {reason}": 1}
+
+
+def between(found: Operation | Stretch) -> dict[str, int]:
+    """The counters of keys that need nothing."""
+    if found.unchanged:
+        return {"unchanged": found.unchanged, "extra": found.extra, LEFT: found.left}
+    return {"extra": found.extra} if found.extra else _NOTHING
+
+
+_NOTHING: dict[str, int] = {}
 
 
 def _left(key: str, target: ObjectFacts | None) -> dict[str, int]:

@@ -150,6 +150,11 @@ def personal_task(pair: BucketPair) -> str:
     return f"personal/{pair.target.name}"
 
 
+def archived_task(pair: BucketPair) -> str:
+    """What the objects that the sync found archived at the copy are called in the journal: forgotten with the sync."""
+    return f"sync/{pair.target.name}/archived"
+
+
 def sealed_ranges(ranges: Sequence[KeyRange], sealer: Sealer, context: str) -> str:
     """The ranges, for a journal."""
     return sealer.seal(orjson.dumps([[keys.after, keys.until] for keys in ranges]), f"{context}/ranges")

@@ -1,7 +1,7 @@
 """How far the proof of one pair is, in the journal: a cursor for each range, sealed, and the samples beside them.
 
 The samples are saved before the cursors that have passed what is in them; what is offered to them twice is chosen once.
-Who goes on after long begins anew: a proof is of now.
+Who goes on long after it was begun begins anew, however often it was cut off since: a proof is of now.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Progressing:
         self._last = LastSync(pair.options.compare)
         self._latest: dict[int, Checkpoint] = {}
         self._changed: set[int] = set()
-        self._saved_at = parts.clock.now()
+        self._saved_at = self._began = parts.clock.now()
 
     async def begin(self, transfer: ObjectTransfer, last: LastSync) -> Mapping[str, str]:
         """Fixes the ranges, or goes on with those of an earlier attempt; gives the renamed keys (new by old)."""
@@ -87,8 +87,9 @@ class Progressing:
         if beside is None or beside.cursor is None:
             return False
         state = unpacked(self._parts.sealer.open(beside.cursor, self._context))
-        if self._parts.clock.now() - state["at"] > FRESH_SECONDS:
+        if self._parts.clock.now() - state.get("began", 0.0) > FRESH_SECONDS:
             return False
+        self._began = state["began"]
         self._ranges = tuple(KeyRange(after, until) for after, until in state["ranges"])
         self.carried = state["carried"]
         count = len(self._ranges)
@@ -101,7 +102,7 @@ class Progressing:
         """The samples first: they may hold what the cursors have not passed, and must hold what these have."""
         self._saved_at = self._parts.clock.now()
         state = packed(
-            at=self._saved_at,
+            began=self._began,
             ranges=[[keys.after, keys.until] for keys in self._ranges],
             carried=self.carry(),
         )

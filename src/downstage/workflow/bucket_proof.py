@@ -1,7 +1,8 @@
 """The proof of the buckets, from fresh listings of both sides.
 
 A merge must find nothing to do. Objects that changed in the source since the sync began contradict nothing: they are
-named, and so are those that the sync has named as failed; where an inventory listed the source, what has changed since
+named, and so are those that the sync has named as failed; what it has left out as archived stays left out, though the
+listings do not show that it is; where an inventory listed the source, what has changed since
 the inventory was made. What the target alone has is the source's doing only if the target still is, object by object,
 what the sync left there (one digest of all keys and ETags); otherwise somebody else has written to it, and it is an
 extra. A sample is compared by content. And every key of the target is scanned for addresses, with metadata and tags of
@@ -21,7 +22,7 @@ from downstage.domain.plan import BucketPair
 from downstage.domain.together import few_at_a_time, together
 from downstage.errors import LeakFound, VerificationFailed
 from downstage.ports import Checkpoint, ObjectFacts, ObjectTransfer
-from downstage.syncing.keys import KeyFilter, shown
+from downstage.syncing.keys import KeyFilter, known_as, shown
 from downstage.syncing.lookup import Lookup
 from downstage.syncing.merge import Action, Operation, comparing
 from downstage.syncing.proving import NAMED, Kind, named, prove_range
@@ -83,7 +84,7 @@ def scan_buckets(parts: Parts, look: LeakLook) -> dict[str, dict[str, int]]:
 def _remedy(parts: Parts) -> str:
     """What to do about objects that are not the source's. A refresh cannot go on after another run's sync."""
     if parts.run.kind == "refresh":
-        return f"put right what the report names, then run 'downstage resume {parts.run.run_id}'"
+        return f"run 'downstage resume {parts.run.run_id} --from sync'"
     return f"run 'downstage sync {parts.run.environment}' again"
 
 
@@ -218,7 +219,14 @@ class _Proof:
             return "changed" if self._was_named(operation.key) else "alone", name
         later = operation.source
         is_later = started is not None and later is not None and later.modified >= started
+        if not is_later and self._was_archived(operation.key):
+            return None
         return "changed" if is_later else "differing", name
+
+    def _was_archived(self, key: str) -> bool:
+        """Whether the sync has left the object out, as one that must be restored first."""
+        archived = self._last.archived
+        return bool(archived) and known_as(self.pair.options.target_prefix + key, self._masker) in archived
 
     def _was_named(self, key: str) -> bool:
         """Whether the inventory names an object, which the source has no more."""

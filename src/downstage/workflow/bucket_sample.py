@@ -13,6 +13,7 @@ from typing import Any
 from downstage.domain.events import Progress
 from downstage.domain.refs import TargetBucket
 from downstage.ports import ObjectFacts
+from downstage.syncing.window import weight
 from downstage.verify.sampling import LowestHashes
 from downstage.workflow.findings import LeakLook
 from downstage.workflow.parts import Parts
@@ -24,7 +25,7 @@ SAMPLED_CONTENTS = 20
 """So many objects a bucket are compared by content."""
 
 _CARRIED = 150_000
-"""Characters of keys of the sample that are carried in a checkpoint, which a control table's item must hold."""
+"""Bytes of keys of the sample that are carried in a checkpoint, which a control table's item must hold."""
 
 Carried = Mapping[str, Sequence[Any]]
 
@@ -90,7 +91,7 @@ class BucketLook:
         """The samples, for a sealed checkpoint; of very long keys fewer."""
         sample, left = [], _CARRIED
         for key in self._sample.values:
-            left -= len(key)
+            left -= weight(key)
             if left < 0:
                 break
             sample.append(key)

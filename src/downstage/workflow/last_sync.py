@@ -10,7 +10,7 @@ from typing import Any
 from downstage.domain.plan import BucketPair, Compare
 from downstage.syncing.listing import KeyRange
 from downstage.syncing.task import RangeTask
-from downstage.workflow.bucket_plans import open_ranges, recorded, renamed_keys
+from downstage.workflow.bucket_plans import archived_task, open_ranges, recorded, renamed_keys
 from downstage.workflow.inventories import listed_by
 from downstage.workflow.parts import Parts
 from downstage.workflow.sums import summed, total_digest, whole
@@ -18,13 +18,15 @@ from downstage.workflow.sums import summed, total_digest, whole
 
 @dataclass(frozen=True, slots=True)
 class LastSync:
-    """How it compared objects, when it listed the source, what it named as failed. `left` is the digest of what it left
+    """How it compared objects, when it listed the source, what it named as failed, and what it has left out as archived
+    though no listing shows it (as `known_as` has it). `left` is the digest of what it left
     in the target, None where that cannot be known: objects of the target alone may come and go (`delete: false`), it
     has not ended, or something has failed. `ranges` is empty if no sync is known; `renamed` are new names by old."""
 
     compare: Compare
     started: float | None = None
     failed: Collection[str] = ()
+    archived: Collection[str] = ()
     left: str | None = None
     ranges: tuple[KeyRange, ...] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)
@@ -56,6 +58,7 @@ def _read(parts: Parts, pair: BucketPair, entry: Mapping[str, Any]) -> LastSync:
         compare,
         started,
         {name for name, _ in parts.journal.quarantined(run_id, task)},
+        {name for name, _ in parts.journal.quarantined(run_id, archived_task(pair))},
         total_digest(checkpoints) if known else None,
         ranges,
         renamed_keys(parts.journal, run_id, pair, tasks, parts.sealer, parts.objects.masker),

@@ -13,12 +13,12 @@ from downstage.domain.events import Event, ObjectSynced
 from downstage.domain.together import together
 from downstage.ports import Checkpoint, Journal, Lane, ObjectTransfer, RunRecord, Sealer
 from downstage.syncing.bucket import sync_range
-from downstage.syncing.keys import KeyFilter, shown
+from downstage.syncing.keys import KeyFilter, known_as, shown
 from downstage.syncing.listing import KeyRange, SourcePages
-from downstage.syncing.merge import Action
+from downstage.syncing.merge import UNLISTED_ARCHIVE, Action
 from downstage.syncing.renamed import sync_renamed
 from downstage.syncing.task import RangeTask
-from downstage.workflow.bucket_plans import open_ranges, renamed_keys
+from downstage.workflow.bucket_plans import archived_task, open_ranges, renamed_keys
 from downstage.workflow.inventories import opened
 from downstage.workflow.parts import ObjectWork
 
@@ -52,6 +52,9 @@ async def _synced(tools: ObjectTools, work: ObjectWork, stop_at: float | None, l
 
     def told(action: Action, key: str, reason: str) -> None:
         name = shown(key, tools.masker, tools.redact)
+        known = known_as(key, tools.masker) if reason == UNLISTED_ARCHIVE else None
+        if known is not None:  # the proof, which sees listings alone, must know
+            journal.quarantine(run.run_id, run.epoch, archived_task(pair), known, reason)
         if action is Action.FAIL:
             journal.quarantine(run.run_id, run.epoch, lane.task, name, reason)
         tools.emit(ObjectSynced(pair.target.name, action.value, name, reason))

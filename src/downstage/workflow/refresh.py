@@ -99,9 +99,11 @@ def run_steps(parts: Parts, durable: Durable, chosen: Sequence[str]) -> None:
 
 
 TASKS: dict[str, tuple[str, ...]] = {
+    "preflight": ("survey/", "personal/"),
     "copy": ("copy/",),
-    "sync": ("sync/",),
+    "sync": ("sync/", "survey/", "personal/"),
     "verify-tables": ("verify/",),
+    "verify-buckets": ("prove/",),
     BACKFILL: (f"{BACKFILL}/",),
 }
 """What a step's lanes keep in the journal, by the beginning of their tasks' names."""
@@ -117,6 +119,8 @@ def forget_from(journal: Journal, run: RunRecord, step: str) -> None:
         if record is not None and name in FIRST_RECORD:
             intent = {} if name == "preflight" else record.intent  # that one plans what is done now
             kept = replace(record, state=StepState.PENDING.value, intent=intent)
+            if TASKS.get(name):
+                journal.forget_step(run.run_id, run.epoch, f"{name}-tasks", TASKS[name])  # no step has that name
             journal.save_step(run.run_id, run.epoch, kept)
             continue
         journal.forget_step(run.run_id, run.epoch, name, TASKS.get(name, ()))
