@@ -258,7 +258,7 @@ ABSENT = (
     (absent_table, "could not describe table efcms-prod-nobody: it does not exist"),
     (absent_bucket, "could not list bucket efcms-documents-nobody: it does not exist"),
     (absent_domain, "there is no search domain efcms-search-nobody in the source: correct search.from"),
-    (setting(streams={"functions": ["nobody_*"]}), "streams.functions: no event-source mapping"),
+    (setting(streams={"functions": ["nobody_*"], "others": "off"}), "streams.functions: no event-source mapping"),
 )
 
 
@@ -269,6 +269,17 @@ def test_what_is_not_there_is_found_before_the_first_write(cli: Cli, place: Plac
     for command in ("check", "refresh"):
         answer = fails(cli, 2 if "streams" in said else 1, said, command, "test", "--config", config)
         assert len(reasons(answer)) == 1
+    assert snapshot(place) == before
+
+
+def test_a_consumer_that_the_configuration_does_not_name_would_see_unverified_data(cli: Cli, place: Place) -> None:
+    config = changed(place, "unnamed", setting(streams={"functions": ["streams_test_nobody"]}))
+    before = snapshot(place)
+    for command in ("check", "refresh"):
+        answer = cli(command, "test", "--config", config)
+        assert answer.code == 3
+        (line,) = [line for line in reasons(answer) if "others: warn" in line]
+        assert "would see" in line
     assert snapshot(place) == before
 
 
@@ -318,7 +329,7 @@ def test_a_ci_without_its_token_is_told_before_anything_is_touched(cli: Cli, pla
     before = snapshot(place)
     for command in ("refresh", "deploy", "check"):
         fails(cli, 2, NO_TOKEN, command, "test", "--config", config)
-        assert begun(place, "circleci") <= {"preflight", "deploy"}
+        assert begun(place, "circleci") <= {"preflight", "deploy", "stopped"}  # the last says by what
     assert snapshot(place) == before
 
 

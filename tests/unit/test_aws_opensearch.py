@@ -302,6 +302,7 @@ def test_a_definition_is_what_can_be_set_again() -> None:
         "routing": {"allocation": {}},
         "blocks": {"read_only_allow_delete": "true"},
         "history": {"uuid": "h"},
+        "verified_before_close": "true",
     }
     found = {"case": {"settings": {"index": settings}, "mappings": {"dynamic": "strict"}, "aliases": {"cases": {}}}}
     with domain((200, found)) as (documents, _):
@@ -311,6 +312,40 @@ def test_a_definition_is_what_can_be_set_again() -> None:
             "aliases": {"cases": {}},
         }
         assert set(documents.writable()) == {"case", "cases"}
+
+
+def refusal(kind: str) -> tuple[int, Any]:
+    return 400, {"error": {"type": kind, "reason": "of ada@court.example.org"}, "status": 400}
+
+
+def test_a_definition_that_is_refused_is_told_by_its_class_alone() -> None:
+    with domain((404, {}), refusal("mapper_parsing_exception")) as (documents, _), pytest.raises(AwsError) as caught:
+        documents.create("case", {})
+    assert str(caught.value).endswith("could not create index case: OpenSearch answered 400 (mapper_parsing_exception)")
+    assert caught.value.code == "400"
+    assert caught.value.__cause__ is None
+
+
+def test_an_index_that_is_there_after_all_is_fine() -> None:
+    with domain((404, {}), refusal("resource_already_exists_exception")) as (documents, server):
+        documents.create("case", {})
+    assert [method for method, *_ in server.asked] == ["HEAD", "PUT"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "look"),
+    [
+        ((), lambda it: it.count("case")),
+        (((200, {}),), lambda it: list(it.documents("case"))),
+    ],
+)
+def test_a_closed_index_is_named_and_what_to_do(answers: tuple[tuple[int, Any], ...], look: Any) -> None:
+    with domain(*answers, refusal("index_closed_exception")) as (documents, _), pytest.raises(AwsError) as caught:
+        look(documents)
+    said = str(caught.value)
+    assert "index case: it is closed" in said
+    assert "open it or delete it, then resume the run" in said
+    assert "ada@" not in said
 
 
 def test_an_endpoint_is_asked_of_aws_once_it_is_needed() -> None:

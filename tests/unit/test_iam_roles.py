@@ -15,6 +15,7 @@ from tests.permissions.evaluator import Request, allowed
 
 PROD, TEST, OTHER = "111111111111", "222222222222", "333333333333"
 Records = dict[str, dict[str, Any]]
+ADMINISTRATOR = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 
 
 def records(directory: Path, text: str = EVERYTHING, *, without: str = "") -> Records:
@@ -99,8 +100,7 @@ def test_the_masking_key_is_the_source_roles_alone(everything: Records) -> None:
 
 
 def test_the_target_role_is_denied_the_key_whatever_else_it_is_given(everything: Records) -> None:
-    administrator = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
-    documents = [*everything["target"]["policies"].values(), administrator]
+    documents = [*everything["target"]["policies"].values(), ADMINISTRATOR]
     key = f"arn:aws:secretsmanager:us-east-1:{PROD}:secret:downstage/mask-key-a1B2c3"
     assert not allowed(documents, Request("secretsmanager:GetSecretValue", key))
     theirs, protected = {"aws:ResourceAccount": PROD}, {"aws:ResourceAccount": OTHER}
@@ -238,6 +238,50 @@ def test_one_account_for_both_denies_writing_what_is_read(tmp_path: Path) -> Non
     owned = {"aws__ResourceAccount": TEST}
     assert not may(found, "target", "s3:PutObject", "arn:aws:s3:::docs-prod/cases/1", **owned)
     assert "bucket_policies" not in found["target"]
+
+
+def test_within_one_account_what_is_read_is_denied_to_be_changed_whatever_else_is_given(tmp_path: Path) -> None:
+    text = EVERYTHING.replace(PROD, TEST).replace("    protected: true\n", "")
+    documents = [*records(tmp_path, text)["target"]["policies"].values(), ADMINISTRATOR]
+
+    def given(action: str, resource: str) -> bool:
+        return allowed(documents, Request(action, resource, {"aws:ResourceAccount": TEST}))
+
+    domains = f"arn:aws:es:us-east-1:{TEST}:domain"
+    denied = {
+        (table(TEST, "app-prod"), table(TEST, "app-test-alpha")): (
+            *("dynamodb:PutItem", "dynamodb:BatchWriteItem", "dynamodb:PartiQLUpdate", "dynamodb:ImportTable"),
+            *("dynamodb:RestoreTableFromBackup", "dynamodb:RestoreTableToPointInTime", "dynamodb:DeleteTable"),
+            *("dynamodb:TagResource", "dynamodb:UntagResource"),
+        ),
+        ("arn:aws:s3:::docs-prod/cases/1", "arn:aws:s3:::docs-test/cases/1"): (
+            *("s3:PutObject", "s3:PutObjectTagging", "s3:DeleteObject", "s3:DeleteObjectVersion"),
+            *("s3:AbortMultipartUpload", "s3:RestoreObject"),
+        ),
+        (f"{domains}/search-prod/app-case/_doc/1", f"{domains}/search-test-alpha/app-case/_doc/1"): (
+            *("es:ESHttpPost", "es:ESHttpPut", "es:ESHttpDelete", "es:ESHttpPatch"),
+        ),
+        (f"{domains}/search-prod", f"{domains}/search-test-alpha"): (
+            *("es:DeleteDomain", "es:UpdateDomainConfig", "es:DeleteElasticsearchDomain"),
+        ),
+    }
+    for (theirs, ours), actions in denied.items():
+        for action in actions:
+            assert not given(action, theirs), (action, theirs)
+            assert given(action, ours), (action, ours)
+    for action, resource in {
+        "dynamodb:Scan": table(TEST, "app-prod"),
+        "s3:GetObject": "arn:aws:s3:::docs-prod/cases/1",
+        "es:ESHttpGet": f"{domains}/search-prod/app-case",
+    }.items():
+        assert given(action, resource), action
+
+
+def test_a_refresh_without_search_denies_no_domain(tmp_path: Path) -> None:
+    text = EVERYTHING.replace(PROD, TEST).replace("    protected: true\n", "")
+    found = records(tmp_path, text, without="search")
+    assert "NeverWriteSourceDomain" not in json.dumps(found["target"]["policies"])
+    assert "NeverWriteSourceTables" in json.dumps(found["target"]["policies"])
 
 
 def test_tokens_of_a_ci_are_read_by_the_target_role(tmp_path: Path) -> None:

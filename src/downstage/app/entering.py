@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from downstage.app.wiring import Sides, masking_outcome
-from downstage.errors import JournalError
+from downstage.domain.outcome import StepState
+from downstage.errors import JournalError, RunConflict
 from downstage.masking.compile import fingerprint
 from downstage.planning.essence import essence
 from downstage.ports import Journal, RunRecord
@@ -46,17 +47,37 @@ def settings_of(sides: Sides) -> dict[str, Any]:
 
 def earlier_run(journal: Journal, environment: str, kind: str) -> dict[str, str]:
     """For a single step that builds on an earlier run: the newest run that did the step before. Raises JournalError if
-    there is none."""
+    there is none, and RunConflict for a backfill of tables that another run has begun to load since."""
     copied, verified = ("copy_run", "copy"), ("verified_run", "verify-tables")
     needs = {"verify": copied, "repair": copied, "index": verified, "backfill": verified}
     if kind not in needs:
         return {}
     setting, step = needs[kind]
-    for run in reversed(journal.runs()):
+    ours = [run for run in journal.runs() if run.environment == environment]
+    for run in reversed(ours):
         record = journal.step(run.run_id, step)
-        if run.environment == environment and record is not None and record.state == "done":
+        if record is not None and record.state == StepState.DONE:
+            if kind == "backfill":
+                _refuse_loaded_since(journal, ours, str(run.settings.get("copy_run") or run.run_id))
             return {setting: run.run_id}
     raise JournalError(f"no run of {environment} has done '{step}' yet: 'downstage {kind}' has nothing to go by")
+
+
+def _refuse_loaded_since(journal: Journal, ours: Sequence[RunRecord], copied: str) -> None:
+    """What was verified is that run's copy; what another has begun to put there since is proven by nobody."""
+    for run in reversed(ours):
+        if run.run_id == copied:
+            return
+        record = journal.step(run.run_id, "copy")
+        if record is not None and record.state not in (StepState.SKIPPED, StepState.PENDING):
+            if record.state == StepState.DONE:
+                first = f"'downstage verify {run.environment}'"
+            else:
+                first = f"'downstage resume {run.run_id}'"
+            raise RunConflict(
+                f"run {run.run_id} has begun to copy into {run.environment} after {copied}, whose tables were "
+                f"verified: prove them first ({first}), then make their documents (nothing was written)"
+            )
 
 
 def instant(moment: datetime) -> str:

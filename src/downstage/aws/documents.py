@@ -22,13 +22,24 @@ from downstage.aws.session import Session
 from downstage.errors import AwsError, CredentialsError, NotFound, Unreachable
 from downstage.ports import Document, Made, NewDocument
 
-_OWN_SETTINGS = ("blocks", "creation_date", "history", "provided_name", "resize", "routing", "uuid", "version")
+_OWN_SETTINGS = (
+    "blocks",
+    "creation_date",
+    "history",
+    "provided_name",
+    "resize",
+    "routing",
+    "uuid",
+    "verified_before_close",
+    "version",
+)
 """What an index says of itself that cannot be set when one is made."""
 
 _OF_ALL = (413, 429, 502, 503, 504)
 """Answers to a whole request that are about its size or about the moment: they are each document's answer."""
 
 _CLASS = re.compile("[a-z_]{1,80}")
+_CLOSED, _THERE = "index_closed_exception", "resource_already_exists_exception"
 
 for _name in ("opensearch", "opensearchpy.trace"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
@@ -105,10 +116,14 @@ class Documents:
         return {"settings": {"index": settings}, "mappings": found["mappings"], "aliases": found.get("aliases", {})}
 
     def create(self, index: str, definition: Mapping[str, Any]) -> None:
-        """Makes the index; one that is there already is fine."""
+        """Makes the index; one that is there already is fine. Raises AwsError of code 400 if it may not be so."""
         with self._asking(f"create index {index}"):
             if not self._client.indices.exists(index=index):
-                self._client.indices.create(index=index, body=dict(definition))
+                try:
+                    self._client.indices.create(index=index, body=dict(definition))
+                except faults.RequestError as error:
+                    if _kind(error) != _THERE:  # the answer to a call of our own was lost
+                        raise
 
     def make(self, documents: Sequence[NewDocument]) -> Sequence[Made]:
         """Asks once, in one request, for each document to be made unless there is one of that id."""
@@ -146,14 +161,30 @@ class Documents:
         except ScanError:
             raise AwsError(f"{where}: OpenSearch did not give all documents; resume the run") from None
         except faults.TransportError as error:
-            raise AwsError(f"{where}: OpenSearch answered {error.status_code}", str(error.status_code)) from None
+            code, kind = str(error.status_code), _kind(error)
+            if kind == _CLOSED:
+                raise AwsError(
+                    f"{where}: it is closed, so nobody can tell what it holds; open it or delete it, then resume the "
+                    "run",
+                    code,
+                ) from None
+            said = f"{code} ({kind})" if kind else code
+            raise AwsError(f"{where}: OpenSearch answered {said}", code) from None
 
 
 def _made(outcome: Mapping[str, Any]) -> Made:
     """What became of one document. Of an error only its class is kept: its reason quotes the document."""
-    error = outcome.get("error")
-    kind = str(error.get("type", "")) if isinstance(error, Mapping) else ""
-    return Made(int(outcome["status"]), kind if _CLASS.fullmatch(kind) else "")
+    return Made(int(outcome["status"]), _class(outcome.get("error")))
+
+
+def _kind(error: faults.TransportError) -> str:
+    return _class(error.info.get("error") if isinstance(error.info, Mapping) else None)
+
+
+def _class(error: object) -> str:
+    """The class of an error, if it is one."""
+    kind = error.get("type") if isinstance(error, Mapping) else None
+    return kind if isinstance(kind, str) and _CLASS.fullmatch(kind) else ""
 
 
 class _Credentials:

@@ -31,8 +31,14 @@ def _provider(value: str) -> str:
 
 
 def _subject(value: str) -> str:
-    if re.fullmatch(r"[^\s*?]{4}\S*", value) is None or "$" in value:
-        raise ValueError("must begin with 4 plain characters, such as repo:acme/app:ref:refs/heads/main")
+    """A provider signs for everybody's projects: whose they are must not be left to a wildcard."""
+    if re.search(r"[\s$]", value) is not None or not value:
+        raise ValueError("must be the subject of a token, without spaces and $")
+    if value.startswith("repo:"):
+        if re.fullmatch(r"repo:[^*?/]+/.+", value) is None:
+            raise ValueError("must name the organisation without * and ?, such as repo:acme/app:ref:refs/heads/main")
+    elif re.search(r"[*?]", value) is not None and re.match(r"[^*?:/]+[:/][^*?:/]+[:/]", value) is None:
+        raise ValueError("must begin with two parts without * and ?, such as org/ORGANISATION-ID/project/*")
     return value
 
 
@@ -59,7 +65,8 @@ class Oidc(Model):
         description="The audience of the tokens, for example sts.amazonaws.com; CircleCI: the organisation's id."
     )
     subject: Annotated[str, AfterValidator(_subject)] = Field(
-        description="The subject of the tokens, with * and ?, for example repo:acme/app:ref:refs/heads/main."
+        description="The subject of the tokens, for example repo:acme/app:ref:refs/heads/main. With * and ?, but whose "
+        "projects they are is plain: GitHub's organisation, or the first two parts."
     )
 
 

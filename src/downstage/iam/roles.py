@@ -14,6 +14,19 @@ from downstage.iam.needs import Needs
 RoleName = Literal["source", "target", "glue", "launcher"]
 NAMES: tuple[RoleName, ...] = get_args(RoleName)
 
+_CHANGING_TABLES = (
+    "dynamodb:*Write*",
+    "dynamodb:Put*",
+    "dynamodb:Update*",
+    "dynamodb:Delete*",
+    "dynamodb:PartiQL*",
+    "dynamodb:ImportTable*",
+    "dynamodb:RestoreTable*",
+    "dynamodb:TagResource",
+    "dynamodb:UntagResource",
+)
+_CHANGING_OBJECTS = ("s3:Put*", "s3:Delete*", "s3:AbortMultipartUpload", "s3:RestoreObject")
+
 
 @dataclass(frozen=True, slots=True)
 class Role:
@@ -111,13 +124,14 @@ def _denied_production(needs: Needs) -> list[Statement]:
 
 
 def _denied_sources(needs: Needs) -> list[Statement]:
-    place = needs.plan.source
     found = []
     if needs.source_tables:
-        arns = table_arns(place, needs.source_tables)
-        changing = ("dynamodb:*Write*", "dynamodb:Put*", "dynamodb:Update*", "dynamodb:Delete*", "dynamodb:PartiQL*")
-        found.append(Statement("NeverWriteSourceTables", changing, arns, effect="Deny"))
+        arns = table_arns(needs.plan.source, needs.source_tables)
+        found.append(Statement("NeverWriteSourceTables", _CHANGING_TABLES, arns, effect="Deny"))
     read = buckets.source_buckets(needs)
     if read:
-        found.append(Statement("NeverWriteSourceBuckets", ("s3:Put*", "s3:Delete*"), read, effect="Deny"))
+        found.append(Statement("NeverWriteSourceBuckets", _CHANGING_OBJECTS, read, effect="Deny"))
+    domain = search.source_domain(needs)
+    if domain:
+        found.append(Statement("NeverWriteSourceDomain", search.CHANGING, domain, effect="Deny"))
     return found

@@ -11,6 +11,15 @@ from downstage.iam.needs import Needs
 from downstage.iam.regions import in_region
 
 READING = ("es:ESHttpGet",)
+CHANGING = (
+    "es:ESHttpPost",
+    "es:ESHttpPut",
+    "es:ESHttpDelete",
+    "es:ESHttpPatch",
+    "es:Delete*",
+    "es:Update*",
+)
+"""Whatever changes a domain or its documents, as it is denied."""
 WRITING = ("es:ESHttpGet", "es:ESHttpHead", "es:ESHttpPost", "es:ESHttpPut", "es:ESHttpDelete")
 
 
@@ -46,6 +55,15 @@ def writing(needs: Needs) -> list[Statement]:
             Statement("EmptyIndices", ("es:ESHttpGet", "es:ESHttpDelete"), _below(wiped)),
         ]
     return found
+
+
+def source_domain(needs: Needs) -> list[str]:
+    """The ARNs of the source's domain and of what is below it."""
+    search = needs.plan.search
+    if search is None or search.source is None:
+        return []
+    domain = _domains(needs.plan.source, [search.source.name])
+    return [*domain, *_below(domain)]
 
 
 def _domains(place: Environment, patterns: Iterable[str]) -> list[str]:

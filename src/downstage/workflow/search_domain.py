@@ -8,24 +8,18 @@ up after its wipe leaves its successor nothing to record.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import orjson
-
 from downstage.domain.events import Note
 from downstage.domain.plan import SearchPlan
-from downstage.errors import JournalError, NotFound
+from downstage.errors import AwsError, NotFound
 from downstage.ports import SearchIndex
+from downstage.workflow import search_record
 from downstage.workflow.parts import Parts, Step
+from downstage.workflow.search_record import CAPTURE, RESTORE, Definitions
 
-CAPTURE = "capture-search"
-RESTORE = "restore-search"
-
-_MOST_RUNS = 50
-
-Definitions = dict[str, Mapping[str, Any]]
+__all__ = ["CAPTURE", "RESTORE", "capture", "restore"]
 
 
 def capture(parts: Parts, step: Step) -> str:
@@ -46,7 +40,7 @@ def restore(parts: Parts, step: Step) -> str:
     search, domain = parts.plan.search, parts.plan.search.target.name
     parts.guard()
     step.intent(lambda: {"domain": domain})
-    configuration, definitions = _newest(parts, domain)
+    configuration, definitions = search_record.newest(parts, domain)
     if configuration is None and parts.target_domains.description(domain) is None:
         raise NotFound(
             f"there is no search domain {domain}: the deployment has not made it, and none was recorded that it could "
@@ -61,8 +55,7 @@ def restore(parts: Parts, step: Step) -> str:
     made = 0
     for name, definition in sorted(wanted.items()):
         clean = _without_addresses(parts, name, definition)
-        if clean is not None:
-            documents.create(name, clean)
+        if clean is not None and _made(parts, search, documents, name, clean):
             made += 1
     _tell_unknown(parts, search, documents)
     return f"{made} indices made, {len(there)} names were there"
@@ -75,31 +68,7 @@ def _looked_at(parts: Parts, search: SearchPlan) -> Mapping[str, Any]:
         return {"captured": "", "indices": 0}
     documents = parts.target_domains.index(domain)
     found = {name: documents.definition(name) for name in documents.indices()}
-    text = orjson.dumps({"domain": domain, "configuration": configuration, "indices": found})
-    return {"captured": parts.sealer.seal(zlib.compress(text), _context(parts.run.run_id)), "indices": len(found)}
-
-
-def _newest(parts: Parts, domain: str) -> tuple[Mapping[str, Any] | None, Definitions]:
-    """How the domain was made when it was last seen: by this run, or one of those before it."""
-    ours = [run.run_id for run in parts.journal.runs() if run.environment == parts.run.environment]
-    for run_id in [parts.run.run_id, *reversed(ours[-_MOST_RUNS:])]:
-        record = parts.journal.step(run_id, CAPTURE)
-        if record is None or not record.intent.get("captured"):
-            continue
-        try:
-            text = zlib.decompress(parts.sealer.open(record.intent["captured"], _context(run_id)))
-        except JournalError:  # sealed with a masking key of before
-            parts.emit(Note(f"what run {run_id} recorded of the search domain was sealed with another masking key"))
-            continue
-        captured = orjson.loads(text)
-        if captured["domain"] == domain:
-            return captured["configuration"], captured["indices"]
-    return None, {}
-
-
-def _context(run_id: str) -> str:
-    """What a record is sealed for."""
-    return f"{run_id}/{CAPTURE}"
+    return search_record.keep(parts, domain, configuration, found)
 
 
 def _without_addresses(parts: Parts, name: str, definition: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -120,6 +89,25 @@ def _without_addresses(parts: Parts, name: str, definition: Mapping[str, Any]) -
             )
         )
     return {**rest, "aliases": clean}
+
+
+def _made(parts: Parts, search: SearchPlan, documents: SearchIndex, name: str, definition: Mapping[str, Any]) -> bool:
+    """Makes the index; False if OpenSearch refuses such a one, and nothing is expected in it."""
+    try:
+        documents.create(name, definition)
+    except AwsError as error:
+        if error.code != "400":
+            raise
+        needed = sorted({name, *definition["aliases"]} & {wanted.index for wanted in search.expectations})
+        if needed:
+            raise AwsError(
+                f"{error}, asked to make it as it was, and 'search.expect' names {', '.join(needed)}: have your "
+                "deployment make it, then resume the run",
+                error.code,
+            ) from None
+        parts.emit(Note(f"index {name} was not made again: {error}"))
+        return False
+    return True
 
 
 def _from_source(parts: Parts, search: SearchPlan, missing: Sequence[str]) -> Definitions:
