@@ -73,11 +73,22 @@ def started(answer: Answer) -> list[str]:
     return [line["step"] for line in answer.lines if line["event"] == "step_started"]
 
 
+def slowed(config: Path, rate: int) -> Path:
+    """The configuration, with so many write units a second: whatever the machine, the copy takes a while."""
+    text = config.read_text(encoding="utf-8")
+    rated = text.replace(
+        "      tables:\n        - {from", f"      rates: {{write: {rate}}}\n      tables:\n        - {{from"
+    )
+    assert rated != text
+    config.write_text(rated, encoding="utf-8")
+    return config
+
+
 def test_a_refresh_in_many_pieces_is_one_refresh(cli: Cli, elsewhere: Callable[[], Path]) -> None:
     whole = outcome_of(cli("refresh", "test", "--config", elsewhere(), "--json"))
     assert whole["result"] == "proven"
 
-    answer = cli("refresh", "test", "--config", elsewhere(), "--time-box", "5s", "--json")
+    answer = cli("refresh", "test", "--config", slowed(elsewhere(), 60), "--time-box", "5s", "--json")
     run_id = answer.lines[0]["run_id"]
     pieces, begun = [answer], started(answer)
     while answer.code == 75:
@@ -87,7 +98,7 @@ def test_a_refresh_in_many_pieces_is_one_refresh(cli: Cli, elsewhere: Callable[[
         assert run_id in refused.lines[-1]["message"]
         done = {step["name"] for step in outcome_of(answer)["steps"] if step["state"] == "done"}
         box = f"{5 + len(pieces)}s"  # a step that only looks begins anew in each piece, and must fit into one
-        answer = cli("resume", run_id, "--config", elsewhere(), "--time-box", box, "--json")
+        answer = cli("resume", run_id, "--config", slowed(elsewhere(), 60), "--time-box", box, "--json")
         assert not done & set(started(answer)), "a finished step was done again"
         pieces.append(answer)
         begun += started(answer)
@@ -115,12 +126,7 @@ def test_a_run_that_was_killed_goes_on_in_an_empty_directory(cli: Cli, elsewhere
 
 
 def test_a_run_is_given_up_from_another_machine(cli: Cli, elsewhere: Callable[[], Path]) -> None:
-    slow = elsewhere()
-    text = slow.read_text(encoding="utf-8")
-    slow.write_text(
-        text.replace("      tables:\n        - {from", "      rates: {write: 15}\n      tables:\n        - {from")
-    )
-    assert "rates: {write: 15}" in slow.read_text(encoding="utf-8")
+    slow = slowed(elsewhere(), 15)
     process = cli.start("refresh", "test", "--config", slow)
     there = elsewhere()
     try:

@@ -10,15 +10,16 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.postgres import running_postgres
+
 pytest.importorskip("dbos", reason="dbos is not installed: pip install 'downstage[runner]'")
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
 LIFE = r"""
 import os, socket, sys, threading
@@ -176,30 +177,27 @@ def test_importing_the_command_line_does_not_import_dbos() -> None:
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[str]:
-    pgserver = pytest.importorskip("pgserver", reason="pgserver is not installed: pip install 'downstage[dev]'")
-    with tempfile.TemporaryDirectory(prefix="downstage-postgres-", ignore_cleanup_errors=True) as folder:
-        server = pgserver.get_server(folder, cleanup_mode="stop")  # as root it runs as a user of its own
-        try:
-            yield server.get_uri()
-        finally:
-            server.cleanup()
+    with running_postgres() as url:
+        yield url
 
 
 def test_two_machines_share_one_limit_and_nothing_is_taken_from_a_dead_one_unasked(postgres: str) -> None:
     """What machine a was carrying goes on when machine a is back, on whichever of the two; or by `downstage resume`."""
-    with life(postgres, "machine-a", "test-1") as a, life(postgres, "machine-b") as b:
+    with ExitStack() as machines:
+        a = machines.enter_context(life(postgres, "machine-a", "test-1"))
         a.tell("put test-1 test")
-        a.until("begins test-1")
+        a.until("begins test-1")  # before there is another that could take it
+        b = machines.enter_context(life(postgres, "machine-b"))
         b.tell("put test-2 test")
         b.tell("put mig-1 mig")
         a.end()
         while "ends mig-1" not in [*a.heard, *b.heard]:
             b.under_way()
         assert not {"begins test-1", "begins test-2"} & set(b.heard)
-        with life(postgres, "machine-a") as again:
-            while again.under_way() or b.under_way():
-                pass
-            heard = [*b.heard, *again.heard, *a.heard]
+        again = machines.enter_context(life(postgres, "machine-a"))
+        while again.under_way() or b.under_way():
+            pass
+        heard = [*b.heard, *again.heard, *a.heard]
     assert [heard.count(f"ends {run_id}") for run_id in ("test-1", "test-2", "mig-1")] == [1, 1, 1]
 
 
