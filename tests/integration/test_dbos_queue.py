@@ -98,8 +98,7 @@ def life(database: str, *more: str) -> Iterator[Life]:
     try:
         yield one
     finally:
-        if one.process.poll() is None:
-            one.end()
+        one.end()
 
 
 @pytest.fixture
