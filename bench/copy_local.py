@@ -6,6 +6,8 @@ is in the engine's way, not how fast a copy on AWS is.
 
     bare writes    the same items, masked and put into request bodies beforehand; 4 times 4 requests under way, nothing
                    else done. What the engine takes
+    bare reads too the same writes, while the source is scanned in four segments and what comes is dropped. What the
+                   engine takes while it must give as well: a copy cannot be faster
     ours           read, mask, digest, write, four segments interleaved with 4 requests each, sealed checkpoints
     boto3          Table.scan and batch_writer, masked by a walk
 
@@ -25,6 +27,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +91,22 @@ async def bare(target: str, items: Sequence[RawItem]) -> None:
 
     try:
         await asyncio.gather(*(post() for _ in range(INTERLEAVED * _AT_ONCE)))
+    finally:
+        transport.close()
+
+
+async def bare_both(target: str, source: str, items: Sequence[RawItem]) -> None:
+    """The bare writes, and four segments read beside them for nothing."""
+    transport = _transport()
+
+    async def scan(segment: int) -> None:
+        reader = ScanReader(transport, SourceTable("1", _REGION, source))
+        async with aclosing(reader.pages(segment, INTERLEAVED, None)) as pages:
+            async for _ in pages:
+                pass
+
+    try:
+        await asyncio.gather(bare(target, items), *(scan(segment) for segment in range(INTERLEAVED)))
     finally:
         transport.close()
 
@@ -165,14 +184,14 @@ def table(found: dict[str, list[dict[str, float]]], about: str) -> str:
     def median(name: str, figure: str) -> float:
         return statistics.median(round_[figure] for round_ in found[name])
 
-    lines = [about, "", "| | items/s | least – most | of bare writes | the client's CPU, µs an item |"]
-    lines += ["|---|--:|--:|--:|--:|"]
+    lines = [about, "", "| | items/s | least – most | of bare writes | of both | the client's CPU, µs an item |"]
+    lines += ["|---|--:|--:|--:|--:|--:|"]
     for name, rounds in found.items():
         rates = [round_["rate"] for round_ in rounds]
-        share = median(name, "rate") / median("bare writes", "rate")
+        writes, both = (median(name, "rate") / median(bare, "rate") for bare in ("bare writes", "bare reads too"))
         lines.append(
-            f"| {name} | {median(name, 'rate'):,.0f} | {min(rates):,.0f} – {max(rates):,.0f} | {share:.1%} | "
-            f"{median(name, 'us'):.0f} |"
+            f"| {name} | {median(name, 'rate'):,.0f} | {min(rates):,.0f} – {max(rates):,.0f} | {writes:.1%} | "
+            f"{both:.1%} | {median(name, 'us'):.0f} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -193,10 +212,11 @@ def inside(arguments: argparse.Namespace) -> None:
             masked = [mask.mask_bytes(item) for item in items]
             rows: dict[str, Callable[[], object]] = {
                 "bare writes": lambda: asyncio.run(bare("target", masked)),
+                "bare reads too": lambda: asyncio.run(bare_both("target", "source", masked)),
                 "ours": lambda: asyncio.run(ours("target", "source")),
                 "boto3": lambda: boto3_loop(URL, "source"),
             }
-            rows = {name: run for name, run in rows.items() if name in ("bare writes", *arguments.rows)}
+            rows = {name: run for name, run in rows.items() if name.startswith("bare") or name in arguments.rows}
             found = measured(rows, arguments.rounds, arguments.items)
         finally:
             engine.kill()
