@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from downstage.errors import AwsError, DownstageError
 from downstage.ports import Engine, Lane
 from downstage.testing.contracts import EngineContract
 from downstage.testing.lanework import DieAt, Endless, noted
+from tests.waiting import until
 
 LANES = [Lane("copy/t", (segment,)) for segment in range(3)]
 
@@ -43,14 +43,6 @@ class TestLocalEngine(EngineContract):
     @pytest.fixture
     def engine(self) -> Engine:
         return LocalEngine(2)
-
-
-def until(true: Callable[[], bool], what: str) -> None:
-    """Looks until it is so; the pause only spares the processor."""
-    deadline = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.01)
 
 
 def alive(pid: int) -> bool:

@@ -9,8 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -24,6 +23,7 @@ from downstage.errors import AwsError, ConfigError, DownstageError
 from downstage.ports import Engine, Lane
 from downstage.testing.contracts import EngineContract
 from downstage.testing.lanework import DieAt, Endless, Mark, StumbleAt, noted
+from tests.waiting import until
 
 # py4j and pyspark leave connections to the garbage collector
 pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")]
@@ -65,14 +65,6 @@ def ended() -> Iterator[None]:
 
 def engine() -> SparkEngine:
     return SparkEngine(2, SparkSettings())
-
-
-def until(true: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
-    """Looks until it is so; the pause only spares the processor."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
 
 
 def gone(pids: list[int]) -> bool:

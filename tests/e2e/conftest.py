@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,36 @@ def place(cli: Cli, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]
         yield bring_up(cli, directory, cases=60)
     finally:
         cli("sandbox", "down", "--directory", directory)
+
+
+@pytest.fixture(scope="session")
+def here() -> Cli:
+    """The command of this environment, which has every extra; the wheel's has the sandbox and nothing else."""
+    return Cli(Path(sys.executable).parent / "downstage")
+
+
+@pytest.fixture
+def elsewhere(place: Place, tmp_path: Path) -> Callable[[], Path]:
+    """Gives the configuration in a new directory each time, with no state and the journal in the control table."""
+    made = 0
+
+    def another() -> Path:
+        nonlocal made
+        made += 1
+        directory = tmp_path / f"machine-{made}"
+        directory.mkdir()
+        for name in ("aws", "mask.key"):
+            source = place.config.parent / name
+            if source.is_dir():
+                shutil.copytree(source, directory / name)
+            else:
+                shutil.copy(source, directory / name)
+        text = place.config.read_text(encoding="utf-8")
+        assert "journal: sqlite" in text
+        (directory / "downstage.yaml").write_text(text.replace("journal: sqlite", "journal: dynamodb"))
+        return directory / "downstage.yaml"
+
+    return another
 
 
 def _run(*command: object) -> None:

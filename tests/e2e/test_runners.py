@@ -6,8 +6,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +15,12 @@ import pytest
 pytest.importorskip("dbos", reason="dbos is not installed: pip install 'downstage[runner]'")
 
 from tests.e2e.conftest import Cli, Place
-from tests.e2e.test_unattended import elsewhere, outcome_of, started, state_of
+from tests.e2e.looking import outcome_of, started, state_of
 from tests.postgres import running_postgres
-
-__all__ = ["elsewhere"]
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 
-PATIENCE = 120.0
 DATABASE = "DOWNSTAGE_DATABASE"
 
 
@@ -38,12 +34,6 @@ class Machine:
 
     def says(self, words: str) -> bool:
         return words in self.log.read_text(encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def here() -> Cli:
-    """The command of this environment, which has the runner; the wheel's has the sandbox and nothing else."""
-    return Cli(Path(sys.executable).parent / "downstage")
 
 
 @pytest.fixture
@@ -69,24 +59,16 @@ def machines(here: Cli, elsewhere: Callable[[], Path]) -> Iterator[list[Machine]
                 machine.process.wait()
 
 
-def until(true: Callable[[], bool], what: str) -> None:
-    """Looks until it is so."""
-    deadline = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.1)
-
-
 def test_what_a_killed_runner_carried_the_other_machine_ends_by_command(
     here: Cli, place: Place, machines: list[Machine]
 ) -> None:
-    until(lambda: all(machine.says("serving") for machine in machines), "both runners serve")
+    until(lambda: all(machine.says("serving") for machine in machines), "both runners serve", 120)
     answer = here("refresh", "test", "--detach", "--config", machines[0].config, "--json")
     run_id = answer.lines[-1]["run_id"]
-    until(lambda: any(machine.says(f"{run_id}: begins") for machine in machines), "a runner begins")
+    until(lambda: any(machine.says(f"{run_id}: begins") for machine in machines), "a runner begins", 120)
     (carrying,) = [machine for machine in machines if machine.says(f"{run_id}: begins")]
     (other,) = [machine for machine in machines if machine is not carrying]
-    until(lambda: state_of(here, other.config, "copy") in ("running", "done"), "the copy begins")
+    until(lambda: state_of(here, other.config, "copy") in ("running", "done"), "the copy begins", 120)
     os.kill(carrying.process.pid, signal.SIGKILL)
     carrying.process.wait()
     answer = here("resume", run_id, "--config", other.config, "--json")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,19 +13,11 @@ import pytest
 pytest.importorskip("pyspark", reason="pyspark is not installed: pip install 'downstage[spark]'")
 
 from tests.e2e.conftest import Cli, Place
-from tests.e2e.test_unattended import elsewhere, essence, once, outcome_of, started, state_of
-
-__all__ = ["elsewhere"]
+from tests.e2e.looking import essence, once, outcome_of, started, state_of
 
 pytestmark = pytest.mark.e2e
 
 ENGINES = ("serial", "local", "spark")
-
-
-@pytest.fixture(scope="module")
-def here() -> Cli:
-    """The command of this environment, which has Spark; the wheel's has the sandbox and nothing else."""
-    return Cli(Path(sys.executable).parent / "downstage")
 
 
 def test_every_engine_ends_with_the_same_environment(here: Cli, place: Place, elsewhere: Callable[[], Path]) -> None:

@@ -3,74 +3,18 @@ with elsewhere; given up while it is going on. All on the control table in the t
 
 from __future__ import annotations
 
-import json
-import shutil
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Answer, Cli, Place
+from tests.e2e.conftest import Cli
+from tests.e2e.looking import PATIENCE, essence, once, outcome_of, started, state_of
 
 pytestmark = pytest.mark.e2e
 
-PATIENCE = 90.0
 MOST_PIECES = 25
-
-
-@pytest.fixture
-def elsewhere(place: Place, tmp_path: Path) -> Callable[[], Path]:
-    """Gives the configuration in a new directory each time, with no state and the journal in the control table."""
-    made = 0
-
-    def another() -> Path:
-        nonlocal made
-        made += 1
-        directory = tmp_path / f"machine-{made}"
-        directory.mkdir()
-        for name in ("aws", "mask.key"):
-            source = place.config.parent / name
-            if source.is_dir():
-                shutil.copytree(source, directory / name)
-            else:
-                shutil.copy(source, directory / name)
-        text = place.config.read_text(encoding="utf-8")
-        assert "journal: sqlite" in text
-        (directory / "downstage.yaml").write_text(text.replace("journal: sqlite", "journal: dynamodb"))
-        return directory / "downstage.yaml"
-
-    return another
-
-
-def outcome_of(answer: Answer) -> dict[str, Any]:
-    """What the run has achieved, as it said at its end."""
-    outcome: dict[str, Any] = next(line for line in answer.lines if line["event"] == "outcome")["outcome"]
-    return outcome
-
-
-def essence(outcome: dict[str, Any]) -> dict[str, Any]:
-    """What must be the same however a refresh came about."""
-    tables = [
-        {name: table[name] for name in ("source", "target", "read", "written", "expired", "in_target", "addresses")}
-        | {"digest": table["digest_written"], "there": table["digest_target"], "proven": table["proven"]}
-        for table in outcome["tables"]
-    ]
-    return {
-        "result": outcome["result"],
-        "tables": tables,
-        "search": outcome["search"],
-        "buckets": [[bucket["target"], bucket["differing"], bucket["skipped"]] for bucket in outcome["buckets"]],
-        "leaks": outcome["leaks"]["found"],
-        "consumers": outcome["consumers"],
-    }
-
-
-def started(answer: Answer) -> list[str]:
-    """The steps that were begun in this piece."""
-    return [line["step"] for line in answer.lines if line["event"] == "step_started"]
 
 
 def slowed(config: Path, rate: int) -> Path:
@@ -143,21 +87,3 @@ def test_a_run_is_given_up_from_another_machine(cli: Cli, elsewhere: Callable[[]
     assert {consumer["state"] for consumer in consumers} == {"Enabled"}
     after = cli("refresh", "test", "--config", elsewhere(), "--json")
     assert after.code == 0, after.err
-
-
-def once(cli: Cli, config: Path, reached: Callable[[], bool]) -> str:
-    """The id of the run that is going on, once it has come so far."""
-    deadline = time.monotonic() + PATIENCE
-    while not reached():
-        assert time.monotonic() < deadline
-    running = [line["run_id"] for line in cli("runs", "--json", "--config", config).lines if line["state"] == "running"]
-    return str(running[-1])
-
-
-def state_of(cli: Cli, config: Path, step: str) -> str:
-    """How far a step of the newest run is, if that run is going on."""
-    runs = cli("runs", "--json", "--config", config).lines
-    if not runs or runs[-1]["state"] != "running":
-        return ""
-    steps = json.loads(cli("status", runs[-1]["run_id"], "--config", config, "--json").out)["steps"]
-    return next(str(one["state"]) for one in steps if one["name"] == step)
