@@ -24,8 +24,8 @@ from downstage.errors import AwsError
 from downstage.jobs import glue_main
 from downstage.ports import Lane
 from downstage.testing.lanework import FailAt, Mark, noted
+from tests.glue_server.launching import KEY, engine
 from tests.glue_server.server import FakeGlue, serving
-from tests.unit.test_glue_engine import KEY, engine
 
 pytestmark = pytest.mark.integration
 
@@ -67,13 +67,13 @@ def submit(arguments: list[str], log: Path) -> int:
 
 
 def test_a_submitted_job_does_every_lane_and_a_failing_one_ends_it_as_failed(glue: FakeGlue, tmp_path: Path) -> None:
-    done = list(engine(glue, Quickly()).run(Mark(tmp_path), LANES))  # type: ignore[arg-type]
+    done = list(engine(glue, Quickly()).run(Mark(tmp_path), LANES))
     assert sorted(lane.segments[0] for lane in done) == [0, 1, 2], (tmp_path / "job.log").read_text()[-2000:]
     pids = {pid for segment in range(3) for pid in noted(tmp_path, f"lane-{segment}")}
     assert os.getpid() not in pids
     assert glue.runs[0].states == ["SUCCEEDED"]
     with pytest.raises(AwsError, match="lane 1 failed") as caught:
-        list(engine(glue, Quickly(), epoch=2).run(FailAt(tmp_path, 1), LANES))  # type: ignore[arg-type]
+        list(engine(glue, Quickly(), epoch=2).run(FailAt(tmp_path, 1), LANES))
     assert caught.value.code == "Boom"
     glue.threads[-1].join(60)
     assert glue.runs[1].states[0] in ("FAILED", "STOPPING")

@@ -266,3 +266,26 @@ def test_without_java_it_is_said_what_to_install(environ: dict[str, str], said: 
     )
     assert said in done.stdout
     assert "Traceback" not in done.stderr
+
+
+def test_a_spark_that_dies_itself_ends_the_lanes_with_one_clear_line(tmp_path: Path) -> None:
+    """Whoever waits must hear it: the run's lease would be renewed for ever."""
+    script = tmp_path / "driver.py"
+    text = DRIVER.format(work="Endless", master="", more="")
+    script.write_text(
+        text.replace("done = list(", "try:\n    done = list(").replace(
+            "print(sorted",
+            'except Exception as error:\n    raise SystemExit(f"{type(error).__name__}: {error}")\nprint(sorted',
+        )
+    )
+    driver = subprocess.Popen([sys.executable, str(script), str(tmp_path)], stderr=subprocess.PIPE, text=True)
+    try:
+        until(lambda: len(noted(tmp_path, "began")) == 2, "the lanes begin", 120)
+        (java,) = [child for child in psutil.Process(driver.pid).children(recursive=True) if "java" in child.name()]
+        java.kill()
+        _, said = driver.communicate(timeout=60)
+    finally:
+        driver.kill()
+        driver.wait()
+    assert "DownstageError: Spark itself ended under a lane of copy/t" in said
+    until(lambda: gone(noted(tmp_path, "began")), "its workers end with it")

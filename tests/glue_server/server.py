@@ -2,11 +2,14 @@
 
 A run begins as STARTING and becomes what `script` says, one state at each look, or what the `job` made of it: `job` is
 called in a thread with the arguments of a run, as Glue calls the script, and gives the exit code. `lose` swallows the
-answers of so many starts, which have begun all the same. `calls` counts operations.
+answers of so many starts, which have begun all the same. `calls` counts operations. `summed` are the files that were
+written with a SHA-256, which S3 tells when it is asked: that of what they hold now.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import threading
 from collections import Counter
@@ -43,6 +46,7 @@ class FakeGlue:
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
     objects: dict[str, bytes] = field(default_factory=dict)
+    summed: set[str] = field(default_factory=set)
     script: list[str] = field(default_factory=list)
     told: dict[str, Any] = field(default_factory=dict)
     job: Callable[[list[str]], int] | None = None
@@ -169,6 +173,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(412, b"<Error><Code>PreconditionFailed</Code></Error>", "text/xml")
             return
         objects[self.path] = body
+        self.glue.summed.discard(self.path)
+        if told := self.headers.get("x-amz-checksum-sha256"):
+            assert told == _sum_of(body)
+            self.glue.summed.add(self.path)
         self._send(200, b"", "text/xml", {"ETag": '"e"'})
 
     def do_GET(self) -> None:
@@ -179,9 +187,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, content, "application/octet-stream")
 
     def do_HEAD(self) -> None:
-        content = self.glue.objects.get(self.path.partition("?")[0])
+        path = self.path.partition("?")[0]
+        content = self.glue.objects.get(path)
         self.send_response(404 if content is None else 200)
         self.send_header("Content-Length", str(len(content or b"")))
+        if content is not None and path in self.glue.summed and self.headers.get("x-amz-checksum-mode") == "ENABLED":
+            self.send_header("x-amz-checksum-sha256", _sum_of(content))
         self.end_headers()
 
     def _body(self) -> bytes:
@@ -205,6 +216,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
+
+
+def _sum_of(content: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(content).digest()).decode()
 
 
 @contextmanager

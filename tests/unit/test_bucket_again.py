@@ -4,6 +4,7 @@ taken for what is there now; and what the proof advises, `--from sync`, is allow
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from downstage.errors import LeakFound, VerificationFailed
 from downstage.testing.faults import Killed
 from downstage.testing.world import COPIES, DOCUMENTS, World, bucket_pair, plan_of
 from downstage.workflow import bucket_progress, bucket_proof
+from downstage.workflow.bucket_plans import BUCKET_PLANS, PLAN_STEPS
 from downstage.workflow.refresh import forget_from
 
 ALONE = {"tables": (), "search": None, "streams": None, "flags": (), "wipe": None, "deploy": None}
@@ -75,6 +77,27 @@ def test_a_plan_is_made_anew_and_finds_what_came_since(monkeypatch: pytest.Monke
     assert len(world.store.buckets[COPIES]) == len(world.store.buckets[DOCUMENTS]) == 8
     assert sum(key.startswith("mail/") for key in world.store.buckets[COPIES]) == 2
     assert "court" not in "".join(world.store.buckets[COPIES])
+
+
+def test_a_sync_that_is_done_again_is_planned_when_it_is_done() -> None:
+    """What changed between the preflight and the second sync was there for it to copy, and is no excuse any more."""
+    world = world_of()
+    world.refresh(world.begin(), chosen=STEPS)
+    (planned,) = recorded_of(world)
+    world.clock.sleep(3600.0)
+    again(world, "sync")
+    (anew,) = recorded_of(world)
+    assert anew["started"] >= planned["started"] + 3600.0
+    assert world.outcome().buckets[0].proven
+
+
+def recorded_of(world: World) -> list[dict[str, Any]]:
+    """The plans that the proof goes by."""
+    for name in PLAN_STEPS:
+        record = world.journal.step("run-1", name)
+        if record is not None and BUCKET_PLANS in record.intent:
+            return list(record.intent[BUCKET_PLANS])
+    return []
 
 
 @pytest.mark.parametrize(("delete", "match"), [(True, "something else than the sync"), (False, "objects still differ")])

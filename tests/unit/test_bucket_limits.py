@@ -66,7 +66,7 @@ def test_personal_keys_are_borne_as_long_as_an_item_holds_them(more: str) -> Non
         done = found(store, saved)
         calls += 1
         assert calls < 20
-    assert len(personal_keys(TASK, done, SEALER)) == most
+    assert len(personal_keys(TASK.context, done, SEALER)) == most
     dynamodb._body({"cursor": done.cursor, "counters": dict(done.counters), "done": True, "digest": "0" * 32})
     store.put("from", personal_key(most, more), b"x")
     del saved[2:]  # the bound counts what an earlier call has found

@@ -341,10 +341,11 @@ def test_objects_that_kms_encrypts_far_down_the_listing_are_not_copied_for_ever(
 def test_large_copies_tell_of_a_rule_for_what_uploads_leave_behind(
     monkeypatch: pytest.MonkeyPatch, aborts: bool | None, size: int, told: int
 ) -> None:
-    monkeypatch.setattr("downstage.workflow.buckets._LARGE", 5)
+    monkeypatch.setattr("downstage.syncing.results.LARGEST_COPY", 5)
     world = world_of()
     world.store.buckets[DOCUMENTS].clear()
-    world.store.put(DOCUMENTS, "large", b"x" * size)
+    for name in ("large", "another"):  # two of 4 bytes are not one of more than 5
+        world.store.put(DOCUMENTS, name, b"x" * size)
     world.store.settings = BucketFacts(versioned=False, expires_versions=None, aborts_uploads=aborts)
     sync(world, yes=True)
     assert sum("AbortIncompleteMultipartUpload" in note for note in notes(world)) == told

@@ -105,3 +105,4 @@ def test_how_long_the_consumers_will_be_off_at_least() -> None:
     assert expected_hold(read, [(pair, million)]) > 1_700_000_000 / 8192 / 10
     assert expected_hold(plan, [(pair, facts(0, 0))]) == 0.0
     assert expected_hold(plan, []) == 0.0
+    assert expected_hold(plan, [(pair, million)] * 3) == pytest.approx(3 * expected_hold(plan, [(pair, million)]))

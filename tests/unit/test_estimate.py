@@ -9,14 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from downstage.app.estimating import means_of
+from downstage.domain.glue import GluePlan
+from downstage.domain.plan import EnginePlan
 from downstage.domain.prices import Prices
 from downstage.domain.table_schema import Units
 from downstage.planning import assumptions
-from downstage.planning.estimate import Estimate, estimate, glue_dpu_hours
-from downstage.planning.limits import shards_of
+from downstage.planning.estimate import Estimate, estimate
+from downstage.planning.limits import lanes_of, shards_of
 from downstage.planning.units import requests_of, units_of, written
 from downstage.planning.workload import BucketLoad, Means, TableLoad, Workload
 from downstage.ports import Capacity, IndexFacts
+from downstage.testing.world import plan_of
 
 BILLION = 1_000_000_000
 KB = 1024
@@ -113,11 +117,8 @@ def test_a_bucket_is_listed_three_times_and_copied_once() -> None:
     assert cost(found, "S3 requests") == pytest.approx((46 + 10_000) * 0.005 / 1000)
 
 
-def test_glue_is_paid_by_the_second_and_a_minute_at_least() -> None:
-    assert glue_dpu_hours(10, 3600) == 10
-    assert glue_dpu_hours(10, 1) == pytest.approx(10 / 60)
-    assert glue_dpu_hours(10, 3600, dpu=2) == 20
-    found = estimate(load(LARGE, means=Means("glue", 10)))
+def test_glue_is_paid_for_all_its_dpus_from_the_start_on() -> None:
+    found = estimate(load(LARGE, means=Means("glue", 36, dpus=10)))
     worked = step(found, "copy") + step(found, "verify-tables") + 2 * assumptions.GLUE_START
     assert found.dpu_hours == pytest.approx(10 * worked / 3600)
     assert cost(found, "AWS Glue") == pytest.approx(found.dpu_hours * 0.44)
@@ -272,3 +273,12 @@ def test_the_writes_lie_between_their_bounds(table: TableLoad) -> None:
     units = units_of(table)
     if table.items or not table.size:
         assert units.least <= units.write <= units.most * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("kind", "workers", "lanes", "dpus"), [("G.1X", 500, 36, 10), ("G.4X", 500, 144, 40), ("G.4X", 8, 8, 40)]
+)
+def test_on_glue_lanes_and_dpus_follow_the_kind_of_worker(kind: str, workers: int, lanes: int, dpus: int) -> None:
+    glue = GluePlan("copy", "arn:aws:iam::111111111111:role/g", "b", "us-east-1", worker_type=kind, workers=10)
+    means = means_of(plan_of(engine=EnginePlan("glue", workers, glue=glue)))
+    assert (lanes_of(means), means.dpus) == (lanes, dpus)

@@ -1,94 +1,25 @@
-"""Deploying the Glue job is idempotent, says what was changed by hand and leaves it; a refresh begins on nothing else.
-
-What pip would download is invented here; the bundle's own wheel is the real one.
-"""
+"""Deploying the Glue job is idempotent, says what was changed by hand and leaves it; a refresh begins on
+nothing else."""
 
 from __future__ import annotations
 
-import io
-import json
-import subprocess
-import sys
-import zipfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from downstage import __version__
 from downstage.app import glue as parts
 from downstage.app import glue_bundle
 from downstage.app.places import ControlPlace
-from downstage.app.runs import Project
 from downstage.app.worker import LaneWorker
-from downstage.cli.main import app
 from downstage.domain.environment import Environment
-from downstage.domain.plan import MaskingPlan, Rates, RefreshPlan
-from downstage.errors import ConfigError, DownstageError, GuardRefused, UsageError
+from downstage.domain.plan import MaskingPlan, Rates
+from downstage.errors import ConfigError, GuardRefused
 from downstage.jobs.glue_main import environment_from
-from downstage.ports import RunRecord
-from tests.glue_server.server import FakeGlue, serving
-
-MASKING = {"sink": "u-{token}@example.com", "algorithm": "a", "key_check": "0"}
-ROLE = "arn:aws:iam::111111111111:role/downstage-glue"
-CONFIG = """\
-version: 1
-journal: sqlite
-environments:
-  prod: {{account: "111111111111", region: us-east-1, role: "arn:aws:iam::111111111111:role/read", protected: true,
-         endpoint: "{endpoint}"}}
-  test:
-    account: "222222222222"
-    region: us-east-1
-    role: arn:aws:iam::222222222222:role/write
-    endpoint: "{endpoint}"
-    refresh: {{from: prod, tables: [{{from: app-prod, to: app-test}}]}}
-masking: {{key: "secretsmanager:downstage/key"}}
-engine: {{default: glue, glue: {{job: copy, role: "{role}", bucket: files{more}}}}}
-"""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[FakeGlue]:
-    with serving() as fake:
-        yield fake
-
-
-@pytest.fixture
-def glue(server: FakeGlue, monkeypatch: pytest.MonkeyPatch) -> FakeGlue:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
-    monkeypatch.setattr(glue_bundle, "dependencies", lambda: {"dep-1.0-py3-none-any.whl": b"a wheel"})
-    monkeypatch.setattr(glue_bundle, "own_wheel", lambda _files: ("downstage-0.1.0-py3-none-any.whl", b"ours"))
-    server.begin_anew()
-    return server
-
-
-def configured(folder: Path, glue: FakeGlue | None, more: str = "", replaced: tuple[str, str] = ("", "")) -> Path:
-    path = folder / "downstage.yaml"
-    endpoint = "http://127.0.0.1:9" if glue is None else glue.endpoint
-    path.write_text(CONFIG.format(endpoint=endpoint, role=ROLE, more=more).replace(*replaced))
-    return path
-
-
-def run(*arguments: object) -> tuple[int, str]:
-    """Exit code and output of a command, an error's line included."""
-    answer = CliRunner().invoke(app, [str(word) for word in arguments])
-    if isinstance(answer.exception, DownstageError):
-        return answer.exception.exit_code, f"{answer.output}{answer.exception}"
-    assert answer.exception is None or isinstance(answer.exception, SystemExit), answer.exception
-    return answer.exit_code, answer.output
-
-
-def deploy(config: Path, *more: str) -> tuple[int, str]:
-    return run("glue", "deploy", "test", "--config", config, *more)
-
-
-def plan(config: Path) -> RefreshPlan:
-    return Project.open(config).plan("test")
+from tests.glue_server.server import FakeGlue
+from tests.unit.glue_world import ROLE, configured, deploy, plan
+from tests.unit.glue_world import glue as glue
+from tests.unit.glue_world import server as server
 
 
 def test_a_job_is_made_once_and_then_left_as_it_is(glue: FakeGlue, tmp_path: Path) -> None:
@@ -198,6 +129,21 @@ def test_credentials_of_another_account_touch_no_job(glue: FakeGlue, tmp_path: P
     assert not glue.calls
 
 
+def test_a_refused_deployment_is_refused_before_pip_is_asked(
+    glue: FakeGlue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never() -> dict[str, bytes]:
+        raise AssertionError("asked")
+
+    monkeypatch.setattr(glue_bundle, "dependencies", never)
+    glue.jobs["copy"] = {}
+    job = parts.glue_of(plan(configured(tmp_path, glue)))
+    from downstage.app.glue_deploy import deploy as bring
+
+    with pytest.raises(GuardRefused):
+        list(bring(*parts.job_of(plan(configured(tmp_path, glue)), job), job, ("w.whl", b""), never))
+
+
 @pytest.mark.parametrize(
     ("replaced", "said"),
     [
@@ -244,199 +190,8 @@ def test_what_travels_names_roles_and_no_profile() -> None:
     assert environment_from(parts.as_json(searching)) == searching
 
 
-def test_an_engine_without_a_job_says_what_to_configure(tmp_path: Path) -> None:
-    config = configured(tmp_path, None)
-    text = config.read_text()
-    config.write_text(text[: text.index("engine:")] + "engine: {default: glue}\n")
-    code, said = deploy(config)
-    assert code == 2
-    assert "the engine glue needs 'engine.glue' in the configuration: job, role and bucket" in said
-
-
-@pytest.mark.parametrize(
-    ("more", "said"),
-    [
-        (", glue_version: '4.0'", 'must be "5.0" or "5.1": they have Python 3.11'),
-        (", worker_type: G.3X", "must be one of G.1X, G.2X"),
-        (", prefix: /x", "must end with '/'"),
-    ],
-)
-def test_a_wrong_setting_is_told_with_its_place(tmp_path: Path, more: str, said: str) -> None:
-    code, told = deploy(configured(tmp_path, None, more))
-    assert code == 2
-    assert said in told
-    assert "downstage.yaml:" in told
-
-
-@pytest.mark.parametrize("missing", ["role", "bucket"])
-def test_a_job_without_role_or_bucket_is_refused(tmp_path: Path, missing: str) -> None:
-    part = f', role: "{ROLE}"' if missing == "role" else ", bucket: files"
-    code, said = deploy(configured(tmp_path, None, replaced=(part, "")))
-    assert code == 2
-    assert missing in said
-
-
 def test_lanes_take_every_core_but_those_of_the_worker_that_directs(tmp_path: Path) -> None:
     assert plan(configured(tmp_path, None)).engine.workers == 36
     assert plan(configured(tmp_path, None, ", workers: 3, worker_type: G.2X")).engine.workers == 16
     chosen = plan(configured(tmp_path, None, replaced=("default: glue", "default: glue, workers: 7")))
     assert chosen.engine.workers == 7
-
-
-# ---- looking and stopping
-
-
-def recorded(config: Path) -> str:
-    """A refresh that is under way, by the journal."""
-    project = Project.open(config)
-    settings = {
-        "steps": [],
-        "source": "prod",
-        "source_account": "1",
-        "target_account": "2",
-        "masking": MASKING,
-        "buckets": [],
-    }
-    project.journal("test").create_run(
-        RunRecord("test-1", "test", "refresh", "running", 1, "2026-01-01T00:00:00Z", "", settings)
-    )
-    return "test-1"
-
-
-def test_status_shows_awss_states_what_it_cost_and_our_own_progress(glue: FakeGlue, tmp_path: Path) -> None:
-    config = configured(tmp_path, glue)
-    glue.jobs["copy"] = {}
-    recorded(config)
-    glue.told = {"ErrorMessage": "died with ada@court.example.org\nmore", "ExecutionTime": 3600}
-    glue.begin({"--downstage-run": "test-1"}, ["FAILED"])
-    glue.told = {"StateDetail": "no capacity", "ExecutionTime": 10}
-    glue.begin({"--downstage-run": "test-1"}, ["WAITING"])
-    glue.begin({"--downstage-run": "other-1"}, ["RUNNING"])
-    code, said = run("glue", "status", "test", "--config", config)
-    assert code == 0
-    lines = said.splitlines()
-    assert lines[0] == "jr_0001  WAITING  10 s  0.17 DPU-hours, about $0.07 so far  no capacity"
-    assert lines[1] == "jr_0000  FAILED  3,600 s  10.00 DPU-hours, about $4.40 so far  died with ‹address›"
-    assert lines[2] == "together: 10.17 DPU-hours, about $4.47 so far"
-    assert lines[3] == "test-1: cut off"
-    assert "other-1" not in said
-    code, said = run("glue", "status", "test", "--config", config, "--json")
-    assert [json.loads(line)["event"] for line in said.splitlines()] == ["glue_run", "glue_run", "total"]
-
-
-def test_stop_ends_the_active_runs_of_that_run_alone(glue: FakeGlue, tmp_path: Path) -> None:
-    config = configured(tmp_path, glue)
-    glue.jobs["copy"] = {}
-    recorded(config)
-    for name, state in (("test-1", "SUCCEEDED"), ("test-1", "RUNNING"), ("other-1", "RUNNING")):
-        glue.begin({"--downstage-run": name}, [state])
-    assert run("glue", "stop", "test", "--config", config) == (0, "stopping jr_0001\n")
-    assert glue.stopped == ["jr_0001"]
-
-
-# ---- the bundle
-
-
-def test_the_bundle_is_the_same_bytes_each_time_and_lists_what_it_holds() -> None:
-    files = glue_bundle.own_files()
-    name, wheel = glue_bundle.own_wheel(files)
-    made = glue_bundle.bundle({name: wheel, "dep-1.0-py3-none-any.whl": b"a wheel"})
-    assert made == glue_bundle.bundle({"dep-1.0-py3-none-any.whl": b"a wheel", name: glue_bundle.own_wheel(files)[1]})
-    with zipfile.ZipFile(io.BytesIO(made)) as archive:
-        assert set(archive.namelist()) == {
-            "wheels/requirements.txt",
-            f"wheels/{name}",
-            "wheels/dep-1.0-py3-none-any.whl",
-        }
-        listed = archive.read("wheels/requirements.txt").decode().splitlines()
-        assert listed == ["--find-links .", "dep==1.0", f"downstage=={__version__}"]
-
-
-def test_pip_installs_the_wheel_and_the_job_starts_from_it(tmp_path: Path) -> None:
-    """Elsewhere than here, without this tree: as on a Glue worker. Dependencies are this environment's."""
-    name, wheel = glue_bundle.own_wheel(glue_bundle.own_files())
-    (tmp_path / name).write_bytes(wheel)
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--target"]
-    subprocess.run([*command, str(tmp_path / "there"), str(tmp_path / name)], check=True)
-    code = (
-        "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from downstage.jobs import glue_main\n"
-        "from downstage.masking.kernel import KERNEL\n"
-        "assert glue_main.__file__.startswith(sys.argv[1]) and KERNEL is None\n"
-        "sys.exit(glue_main.main(['--JOB_NAME', 'x']))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", code, str(tmp_path / "there")], capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
-    assert "the job was not started by this Downstage" in done.stderr
-
-
-def test_a_given_wheel_must_be_this_code_for_glues_linux(tmp_path: Path) -> None:
-    files = glue_bundle.own_files()
-    name, wheel = glue_bundle.own_wheel(files)
-    _, other = glue_bundle.own_wheel({**files, "downstage/more.py": b"x = 1\n"})
-    good = "downstage-0.1.0-cp311-cp311-manylinux2014_x86_64.whl"
-    for given, content, said in (
-        (good, other, "is another downstage than this one"),
-        ("downstage-0.1.0-cp313-cp313-manylinux2014_x86_64.whl", wheel, "is not for Glue's Python and Linux"),
-        ("downstage-0.1.0-cp311-cp311-macosx_14_0_arm64.whl", wheel, "is no wheel of downstage for Glue's Linux"),
-        ("boto3-1.0-py3-none-any.whl", wheel, "is no wheel of downstage"),
-        (good, b"nothing", "is no wheel"),
-    ):
-        (tmp_path / given).write_bytes(content)
-        with pytest.raises(UsageError, match=said):
-            glue_bundle.given_wheel(tmp_path / given, files)
-    for given in (good, name):
-        (tmp_path / given).write_bytes(wheel)
-        assert glue_bundle.given_wheel(tmp_path / given, files) == (given, wheel)
-    with pytest.raises(UsageError, match="cannot be read: No such file"):
-        glue_bundle.given_wheel(tmp_path / "none.whl", files)
-
-
-def test_pip_is_asked_for_glues_python_and_for_these_versions() -> None:
-    asked: list[list[str]] = []
-
-    def pip(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
-        asked.append(command)
-        wanted, pinned = (
-            Path(command[command.index(name) + 1]).read_text() for name in ("--requirement", "--constraint")
-        )
-        assert "boto3>=" in wanted
-        assert "mimesis>=" in wanted, "as the source tree says, however long ago it was installed"
-        assert "pyspark" not in wanted
-        assert "\nboto3==" in pinned
-        folder = Path(command[command.index("--dest") + 1])
-        folder.mkdir()
-        (folder / "boto3-1.whl").write_bytes(b"w")
-        return subprocess.CompletedProcess(command, 0, "", "")
-
-    assert glue_bundle.dependencies(pip) == {"boto3-1.whl": b"w"}
-    (command,) = asked
-    assert command[command.index("--python-version") + 1] == "3.11"
-    assert command[command.index("--only-binary") + 1] == ":all:"
-
-
-def test_what_pip_cannot_get_is_told_in_one_line() -> None:
-    def pip(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
-        return subprocess.CompletedProcess(command, 1, "", "WARNING: x\nERROR: No matching distribution\nERROR: more\n")
-
-    with pytest.raises(
-        ConfigError, match=r"^pip cannot get what the Glue job has to install: No matching distribution$"
-    ):
-        glue_bundle.dependencies(pip)
-
-
-def test_a_refused_deployment_is_refused_before_pip_is_asked(
-    glue: FakeGlue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def never() -> dict[str, bytes]:
-        raise AssertionError("asked")
-
-    monkeypatch.setattr(glue_bundle, "dependencies", never)
-    glue.jobs["copy"] = {}
-    job = parts.glue_of(plan(configured(tmp_path, glue)))
-    from downstage.app.glue_deploy import deploy as bring
-
-    with pytest.raises(GuardRefused):
-        list(bring(*parts.job_of(plan(configured(tmp_path, glue)), job), job, ("w.whl", b""), never))

@@ -8,19 +8,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 
 import pytest
 
-from downstage.app.glue import as_json, first_line
-from downstage.aws.glue import GlueJob
-from downstage.aws.parcels import BucketParcels
-from downstage.aws.session import Session
-from downstage.domain.environment import Environment
 from downstage.domain.glue import GlueRun
-from downstage.engines.glue import EPOCH, PARCEL, RUN, GlueEngine, GlueOrder
+from downstage.engines.glue import EPOCH, PARCEL, RUN
 from downstage.engines.parcel import Work, pack, unpack_result, unpack_work
 from downstage.engines.serial import SerialEngine
 from downstage.errors import AwsError, ConfigError, DownstageError, RunConflict, Unreachable
@@ -30,9 +23,9 @@ from downstage.masking.sealing import KeySealer
 from downstage.ports import Engine, Lane
 from downstage.testing.contracts import EngineContract
 from downstage.testing.lanework import FailAt, Mark, StumbleAt, noted
-from tests.glue_server.server import ACCOUNT, FakeGlue, serving
+from tests.glue_server.launching import KEY, engine, sealer
+from tests.glue_server.server import FakeGlue, serving
 
-KEY = "5f" * 4 + "0123456789abcdef" * 4
 LANES = [Lane("copy/t", (segment,)) for segment in range(3)]
 SECRET = "ada@court.example.org"
 
@@ -76,12 +69,6 @@ def glue(server: FakeGlue, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGlue
         thread.join(10)
 
 
-@lru_cache
-def session(place: Environment, *, patient: bool = True) -> Session:
-    """Made once: making clients takes longer than most of these tests."""
-    return Session(place, patient=patient)
-
-
 @pytest.fixture
 def clock(glue: FakeGlue) -> Ticking:
     ticking = Ticking()
@@ -93,33 +80,6 @@ def clock(glue: FakeGlue) -> Ticking:
 
     ticking.when = go_on
     return ticking
-
-
-def sealer() -> KeySealer:
-    return KeySealer(MaskKey(KEY.encode()))
-
-
-def engine(glue: FakeGlue, clock: Ticking, epoch: int = 1, run: str = "test-1", **changes: object) -> GlueEngine:
-    place = Environment("glue", ACCOUNT, "us-east-1", endpoint=glue.endpoint)
-    order = GlueOrder(
-        job="copy",
-        run_id=run,
-        epoch=epoch,
-        at_once=2,
-        prefix="downstage/",
-        bucket="files",
-        where="us-east-1",
-        arguments={
-            "--downstage-key": "env:MASK",
-            "--downstage-source": as_json(replace(place, name="prod")),
-            "--downstage-place": as_json(place),
-        },
-        patience=3600.0,
-        first_line=first_line,
-    )
-    jobs = GlueJob(session(place), session(place, patient=False), "copy")
-    parcels = BucketParcels(session(place), "files")
-    return GlueEngine(jobs, parcels, sealer(), replace(order, **changes), clock, lambda: None)  # type: ignore[arg-type]
 
 
 class TestGlueEngine(EngineContract):
@@ -175,7 +135,8 @@ def test_beside_another_run_nothing_begins(glue: FakeGlue, clock: Ticking, tmp_p
     glue.job = None
     glue.begin({RUN: run, EPOCH: "1"} if run else {}, ["RUNNING"])
     whose = "of downstage run other-1" if run else "that Downstage did not start"
-    with pytest.raises(RunConflict, match=rf"active run, jr_0000, {whose}: .*nothing was started"):
+    how = "with 'downstage glue stop ENV other-1'" if run else "in AWS's console"
+    with pytest.raises(RunConflict, match=rf"run, jr_0000, {whose}: .* or end it {how}; nothing was started"):
         list(engine(glue, clock).run(Mark(tmp_path), LANES))
     assert glue.calls["StartJobRun"] == 0
     assert glue.stopped == []

@@ -5,63 +5,19 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from moto import mock_aws
 
 from downstage.app.places import ControlPlace, beating_table
 from downstage.aws import session
 from downstage.aws.control_table import ControlTable
-from downstage.aws.heart import Heart, LeaseWatch
-from downstage.aws.lease import BEAT, LONGEST_REQUEST, MARGIN, SECONDS, EnvironmentLease
-from downstage.aws.session import Session
-from downstage.domain.environment import Environment
+from downstage.aws.lease import LONGEST_REQUEST, SECONDS, EnvironmentLease
 from downstage.errors import JournalError, LeaseLost, RunConflict
-
-LOWER = Environment("test", "123456789012", "us-east-1")
-TABLE = "downstage-control"
-
-
-class Clock:
-    """A clock that only `sleep` moves; `each` is called before each sleep, as the world goes on meanwhile."""
-
-    def __init__(self) -> None:
-        self.time = 1_800_000_000.0
-        self.each: Callable[[], None] = lambda: None
-
-    def now(self) -> float:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time
-
-    def sleep(self, seconds: float) -> None:
-        self.each()
-        self.time += seconds
-
-
-@pytest.fixture(autouse=True)
-def _aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    with mock_aws():
-        yield
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-def table() -> ControlTable:
-    return ControlTable(Session(LOWER), TABLE, sleep=lambda _seconds: None)
-
-
-def lease(clock: Clock, who: str = "here", place: str = "", **more: Any) -> EnvironmentLease:
-    return EnvironmentLease(table(), "test", clock=clock, who=who, place=place, **more)
+from tests.unit.lease_world import LOWER, TABLE, Clock, lease, table
+from tests.unit.lease_world import _aws as _aws
+from tests.unit.lease_world import clock as clock
 
 
 def test_a_second_refresh_is_refused_and_told_who_holds_it(clock: Clock) -> None:
@@ -319,104 +275,3 @@ def _accept(server: socket.socket, calls: list[socket.socket]) -> None:
             calls.append(server.accept()[0])
         except OSError:
             return
-
-
-# ---- the heart: what the holder does of its own accord
-
-
-def heart(holder: EnvironmentLease) -> tuple[Heart, list[str]]:
-    said: list[str] = []
-    return Heart(holder, losing=lambda: said.append("losing"), lost=lambda: said.append("lost")), said
-
-
-def test_a_holder_is_warned_in_time_and_then_ended(clock: Clock) -> None:
-    holder = lease(clock)
-    holder.acquire("run-1")
-    beating, said = heart(holder)
-    for second in range(int(SECONDS)):
-        beating.look()
-        if second < SECONDS - MARGIN:
-            assert said == []
-        clock.time += 1
-    assert said[0] == "losing"
-    assert said.count("losing") == 1
-    assert said[-1] == "lost"
-    assert holder.left() >= 0
-
-
-def test_a_holder_that_is_asked_to_stop_is_told_at_its_next_beat(clock: Clock) -> None:
-    holder = lease(clock)
-    holder.acquire("run-1")
-    lease(clock).ask_to_stop("another run")
-    holder.beat()
-    assert not holder.stop_wanted
-    lease(clock).ask_to_stop("run-1")
-    holder.beat()
-    beating, said = heart(holder)
-    beating.look()
-    beating.look()
-    assert said == ["losing"]
-
-
-def test_an_answer_that_does_not_come_is_no_loss_yet(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    holder = lease(clock)
-    holder.acquire("run-1")
-
-    def unreachable(*_args: Any, **_named: Any) -> Any:
-        raise JournalError("the control table cannot be reached")
-
-    monkeypatch.setattr(ControlTable, "update", unreachable)
-    clock.time += BEAT
-    with pytest.raises(JournalError):
-        holder.beat()
-    holder.check()
-    assert holder.left() == SECONDS - BEAT
-
-
-# ---- the watch: what a worker process knows of it
-
-
-def watching(clock: Clock) -> tuple[LeaseWatch, list[str]]:
-    ended: list[str] = []
-    return LeaseWatch(table(), "test", "run-1", clock=clock, lost=lambda: ended.append("lost")), ended
-
-
-def test_a_worker_lives_as_long_as_the_lease_is_renewed(clock: Clock) -> None:
-    holder = lease(clock)
-    holder.acquire("run-1")
-    watch, ended = watching(clock)
-    for _ in range(60):
-        holder.beat()
-        for _ in range(2):
-            watch.look()
-            watch.check()
-            clock.time += BEAT / 2
-    assert ended == []
-
-
-def test_a_worker_of_a_process_that_hangs_ends_before_the_lease_does(clock: Clock) -> None:
-    holder = lease(clock)
-    holder.acquire("run-1")
-    watch, ended = watching(clock)
-    holder.beat()
-    last = clock.time
-    while not ended:
-        watch.look()
-        watch.check()
-        clock.time += 0.5
-    assert clock.time - last < SECONDS
-
-
-@pytest.mark.parametrize("what", ["release", "park", "another run", "the same run again"])
-def test_a_worker_whose_lease_is_anothers_ends_at_once(clock: Clock, what: str) -> None:
-    holder = lease(clock, place="p")
-    holder.acquire("run-1")
-    watch, ended = watching(clock)
-    watch.look()
-    assert ended == []
-    if what in ("release", "park"):
-        getattr(holder, what)()
-    else:
-        lease(clock, place="p").acquire("run-1" if "same" in what else "run-2", take_over=True)
-    watch.look()
-    assert ended == ["lost"]

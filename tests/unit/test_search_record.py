@@ -21,7 +21,7 @@ from downstage.testing.search import MemoryIndex
 from downstage.testing.world import DOMAIN, INDEX, World
 from downstage.workflow import search_record
 from downstage.workflow.search_record import CAPTURE
-from tests.unit.test_workflow_search import DEFINITION, detail, given, notes, up_to
+from tests.unit.search_world import DEFINITION, detail, given, notes, up_to
 
 ANOTHER = {**DEFINITION, "mappings": {"properties": {"filed": {"type": "keyword"}}}}
 

@@ -10,10 +10,8 @@ from typing import Any
 
 import pytest
 
-from downstage.domain.plan import BucketPair, MaxDelete, SyncOptions
 from downstage.domain.refs import SourceBucket, TargetBucket
 from downstage.journals import dynamodb
-from downstage.masking.sealing import KeySealer
 from downstage.ports import Checkpoint, CopyResult, ObjectFacts, ObjectPage
 from downstage.syncing.bucket import sync_range
 from downstage.syncing.keys import KeyFilter
@@ -21,11 +19,8 @@ from downstage.syncing.listing import KeyRange
 from downstage.syncing.task import RangeTask
 from downstage.testing.buckets import MemoryBuckets, MemoryTransfer
 from downstage.testing.faults import Killed
-from downstage.testing.world import KEY
+from tests.unit.syncing_world import OPTIONS, PAIR, SEALER, at_once
 
-OPTIONS = SyncOptions(max_delete=MaxDelete(share=1.0))
-PAIR = BucketPair(SourceBucket("1", "from"), TargetBucket("2", "to"), delete=True, options=OPTIONS)
-SEALER = KeySealer(KEY)
 MANY = 12_000
 
 
@@ -202,3 +197,106 @@ def test_deletes_behind_a_slow_copy_fit_into_a_checkpoint() -> None:
     done = work.sync(transfer)
     assert (done.done, done.counters["deleted"], done.counters["copied"]) == (True, 3000, 2)
     assert sorted(work.store.buckets["to"]) == ["a", "z"]
+
+
+def test_what_was_deleted_above_the_cursor_is_counted_once() -> None:
+    store = MemoryBuckets([])
+    store.put("from", "a/slow", b"new")
+    for number in range(1000):
+        store.put("to", f"b/{number:05d}", b"x")
+    saved: list[Checkpoint] = []
+    held = True
+
+    class Slow(MemoryTransfer):
+        async def copy(self, source: SourceBucket, target: TargetBucket, item: ObjectFacts, to: str) -> CopyResult:
+            while held and store.buckets["to"]:
+                await asyncio.sleep(0)
+            if held:
+                for _ in range(10):
+                    await asyncio.sleep(0)  # the answer to the delete has arrived
+                raise Killed
+            return await super().copy(source, target, item, to)
+
+    def sync() -> Checkpoint:
+        return asyncio.run(
+            sync_range(
+                RangeTask("c", PAIR, KeyRange(), "etag", 1000),
+                saved[-1] if saved else Checkpoint(0, 1),
+                transfer=Slow(store),
+                sealer=SEALER,
+                save=saved.append,
+                chosen=KeyFilter(OPTIONS),
+                sleep=at_once,
+            )
+        )
+
+    with pytest.raises(Killed):
+        sync()
+    assert saved[-1].counters["deleted"] == 1000
+    held = False
+    assert sync().counters["deleted"] == 1000
+    assert sorted(store.buckets["to"]) == ["a/slow"]
+
+
+@pytest.mark.parametrize(("ending", "parked"), [("the time is up", False), ("a kill", False), ("a kill", True)])
+def test_a_delete_of_which_no_answer_was_heard_is_counted_by_the_next_call(
+    monkeypatch: pytest.MonkeyPatch, ending: str, parked: bool
+) -> None:
+    """S3 carries out what was sent, and the answer comes too late: the object is gone, and was deleted by us."""
+    monkeypatch.setattr("downstage.syncing.bucket._DRAIN_SECONDS", 0.0)
+    store = MemoryBuckets([])
+    for number in range(5):
+        store.put("from", f"a/{number}", b"same")
+        store.put("to", f"a/{number}", b"same")
+    for name in ("a/05", "b", "z/1", "z/2"):
+        store.put("to", name, b"x")
+    saved: list[Checkpoint] = []
+    told: list[str] = []
+    now = 0.0
+    deaf, refusals = True, int(parked)
+
+    class Deaf(MemoryTransfer):
+        async def delete(self, target: TargetBucket, keys: Sequence[str]) -> Mapping[str, str]:
+            nonlocal now, refusals
+            if refusals:
+                refusals -= 1
+                return dict.fromkeys(keys, "AccessDenied")
+            await super().delete(target, keys)
+            if deaf:
+                now = 100.0
+                if ending == "a kill":
+                    raise Killed
+                await asyncio.Event().wait()
+            return {}
+
+    def sync(stop_at: float | None) -> Checkpoint:
+        async def bounded() -> Checkpoint:
+            async with asyncio.timeout(60):
+                return await sync_range(
+                    RangeTask("c", PAIR, KeyRange(), "etag", 4),
+                    saved[-1] if saved else Checkpoint(0, 1),
+                    transfer=Deaf(store, 3),
+                    sealer=SEALER,
+                    save=saved.append,
+                    chosen=KeyFilter(OPTIONS),
+                    told=lambda action, key, _: told.append(f"{action} {key}"),
+                    sleep=at_once,
+                    stop_at=stop_at,
+                    clock=lambda: now,
+                )
+
+        return asyncio.run(bounded())
+
+    if ending == "a kill":
+        with pytest.raises(Killed):
+            sync(None)
+    else:
+        assert not sync(50.0).done
+    assert saved[-1].counters["deleted"] == 0
+    deaf = False
+    done = sync(None)
+    assert done.done
+    assert (done.counters["deleted"], done.counters["unchanged"], done.counters["failed"]) == (4, 5, 0)
+    assert sorted(told) == [f"delete {key}" for key in ("a/05", "b", "z/1", "z/2")]
+    assert sorted(store.buckets["to"]) == sorted(store.buckets["from"])
+    assert len(saved[-1].cursor or "") == 0

@@ -19,9 +19,9 @@ from downstage.aws.lease import LONGEST_REQUEST, SECONDS, EnvironmentLease
 from downstage.aws.session import Session
 from downstage.domain.environment import Environment
 from downstage.domain.events import Event, Note
-from downstage.errors import RunConflict
+from downstage.errors import RunConflict, UsageError
 from downstage.ports import RunRecord
-from tests.unit.test_lease import Clock
+from tests.unit.lease_world import Clock
 
 CONFIG = """
 version: 1
@@ -150,3 +150,23 @@ def test_workers_watch_a_lease_only_if_the_run_holds_it(
 
 class Carried(Exception):
     """The run would be carried now."""
+
+
+@pytest.mark.parametrize("engine", ["spark", "glue"])
+def test_an_engine_that_cannot_write_this_journal_is_refused_before_the_run_is_entered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    """Else the environment would belong to a run that never began."""
+    monkeypatch.setenv("KEY", hashlib.sha256(b"a key for tests").hexdigest())
+    path = tmp_path / "downstage.yaml"
+    role = "arn:aws:iam::111111111111:role/downstage-glue"
+    glue = f"{{default: {engine}, glue: {{job: copy, role: '{role}', bucket: artifacts}}}}"
+    path.write_text(CONFIG.replace("journal: dynamodb", f"journal: sqlite\nengine: {glue}"))
+    project = Project.open(path)
+    for begin in (
+        lambda: project.start("test", "refresh", ("preflight",), Said()),
+        lambda: project.enqueue("test", ("preflight",)),
+    ):
+        with pytest.raises(UsageError, match="cannot write the SQLite journal"):
+            begin()
+    assert not project.runs()

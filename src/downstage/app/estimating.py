@@ -62,10 +62,12 @@ def workload_of(plan: RefreshPlan, prices: Prices, sizes: Sizes) -> Workload:
 
 def means_of(plan: RefreshPlan) -> Means:
     """What would carry the work, if it were begun here."""
-    workers = plan.engine.workers
-    if plan.engine.name == "glue" and plan.engine.glue is not None:
-        workers = plan.engine.glue.workers  # Glue's, of which one directs the others
-    return Means(plan.engine.name, workers, os.cpu_count() or 1, KERNEL is not None)
+    name, workers = plan.engine.name, plan.engine.workers
+    cores, compiled = os.cpu_count() or 1, KERNEL is not None
+    glue = plan.engine.glue
+    if name != "glue" or glue is None:
+        return Means(name, workers, cores, compiled)
+    return Means(name, min(workers, glue.slots), cores, compiled, glue.dpus)
 
 
 def _table(pair: TablePair, sizes: Sizes, wiped: Collection[str]) -> TableLoad:

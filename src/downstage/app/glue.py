@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
 
+from downstage.app.elsewhere import refuse_functions_of_here, refuse_keys_of_here
 from downstage.app.glue_deploy import refuse_unless_ready
 from downstage.app.places import ControlPlace, JournalPlace
 from downstage.app.worker import LaneWorker
@@ -26,6 +27,7 @@ from downstage.errors import ConfigError, DownstageError, GuardRefused
 from downstage.ports import Clock, Engine, RunRecord, Sealer
 
 _LONGEST_MESSAGE = 200
+_WORKER = "a Glue worker"
 _WAITING = 3600.0
 """Seconds for which AWS may have no capacity."""
 
@@ -46,13 +48,8 @@ def check(plan: RefreshPlan) -> GluePlan:
                 f"environment {environment.name} has no role: a Glue worker has no profiles and signs in by roles "
                 f"alone; set environments.{environment.name}.role"
             )
-    for reference in (plan.masking.key, *plan.masking.old_keys):
-        kind = reference.partition(":")[0]
-        if kind in ("env", "file"):
-            raise ConfigError(
-                f"masking.key is {kind}:…, which a Glue worker does not have: keep the key in secretsmanager: or ssm:, "
-                "where it is read with the source's role"
-            )
+    refuse_keys_of_here(plan, _WORKER)
+    refuse_functions_of_here(plan, _WORKER)
     if plan.exporter is not None and any(pair.export is not None for pair in plan.tables):
         raise ConfigError(
             "exports are read as the launcher, which a Glue worker is not: set 'launcher: {exports: false}', or copy "

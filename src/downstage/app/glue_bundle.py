@@ -78,8 +78,18 @@ def given_wheel(path: Path, files: Mapping[str, bytes]) -> tuple[str, bytes]:
     return path.name, content
 
 
-def dependencies(run: Callable[..., subprocess.CompletedProcess[str]] = subprocess.run) -> dict[str, bytes]:
-    """The wheels of all that Downstage depends on, by file name. Raises ConfigError if pip cannot get one."""
+def dependencies(
+    run: Callable[..., subprocess.CompletedProcess[str]] = subprocess.run,
+    running: tuple[int, int] = sys.version_info[:2],
+) -> dict[str, bytes]:
+    """The wheels of all that Downstage depends on, by file name. Raises ConfigError if pip cannot get one, or runs on
+    another Python than the job's: what a package needs on some Pythons only, pip decides by the one it runs on."""
+    here = "{}.{}".format(*running)
+    if here != PYTHON:
+        raise ConfigError(
+            f"this is Python {here}, on which pip may leave out what Glue's {PYTHON} needs: run "
+            f"'downstage glue deploy' with Python {PYTHON} (nothing was written)"
+        )
     with tempfile.TemporaryDirectory(prefix="downstage-bundle-") as folder:
         wanted, pinned, wheels = (Path(folder) / name for name in ("wanted.txt", "pinned.txt", "wheels"))
         wanted.write_text("".join(f"{one}\n" for one in requirements()), encoding="utf-8")

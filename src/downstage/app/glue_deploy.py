@@ -74,20 +74,18 @@ def deploy(
                 f"Glue job {glue.job} was changed by hand; put it back, or overwrite it with --force (nothing was "
                 "written):\n  " + "\n  ".join(changed)
             )
-    if current is not None and last is not None and not force and not _script_is_ours(parcels, last):
-        raise GuardRefused(
-            f"the script of Glue job {glue.job} was changed by hand: {last.script} is not what was deployed; overwrite "
-            "it with --force (nothing was written)"
-        )
+    if current is not None and last is not None and not force:
+        for what, key in _changed_files(parcels, last):
+            raise GuardRefused(
+                f"the {what} of Glue job {glue.job} was changed by hand: {key} is not what was deployed; overwrite it "
+                "with --force (nothing was written)"
+            )
     script = script_text()
     packages = bundle({**dependencies(), wheel[0]: wheel[1]})
     script_key = f"{glue.prefix}scripts/glue_main-{_digest(script)}.py"
     bundle_key = f"{glue.prefix}packages/downstage-{__version__}-{_digest(packages)}.gluewheels.zip"
     for key, content in ((script_key, script), (bundle_key, packages)):
-        if force and key == script_key and not parcels.holds(key, _digest(content)):
-            parcels.put(key, content)
-            yield f"uploaded s3://{glue.bucket}/{key}"
-        elif parcels.put_once(key, content):
+        if parcels.put_once(key, content):
             yield f"uploaded s3://{glue.bucket}/{key} ({len(content):,} bytes)"
         else:
             yield f"there already: s3://{glue.bucket}/{key}"
@@ -117,9 +115,15 @@ def refuse_unless_ready(jobs: GlueJob, parcels: BucketParcels, glue: GluePlan) -
         raise ConfigError(f"Glue job {glue.job} is not deployed: do that with 'downstage glue deploy ENV'")
     changed = [line.partition(":")[0] for line in differences(current, last.settings)]
     if changed:
-        raise ConfigError(f"Glue job {glue.job} was changed by hand ({', '.join(changed)}): {_AGAIN}")
-    if not _script_is_ours(parcels, last):
-        raise ConfigError(f"the script of Glue job {glue.job} was changed by hand: {_AGAIN} --force")
+        raise ConfigError(
+            f"Glue job {glue.job} was changed by hand ({', '.join(changed)}): 'downstage glue deploy ENV' tells how it "
+            "differs; put it back, or overwrite it with --force"
+        )
+    for what, _ in _changed_files(parcels, last):
+        raise ConfigError(
+            f"the {what} of Glue job {glue.job} was changed by hand: overwrite it with "
+            "'downstage glue deploy ENV --force'"
+        )
     if last.code != code_digest(own_files()):
         raise ConfigError(f"Glue job {glue.job} has another code than this downstage {__version__}: {_AGAIN}")
     outdated = [line.partition(":")[0] for line in differences(settings_of(glue, last.script, last.bundle), current)]
@@ -181,5 +185,8 @@ def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _script_is_ours(parcels: BucketParcels, last: Deployed) -> bool:
-    return parcels.holds(last.script, last.script.removesuffix(".py").rpartition("-")[2])
+def _changed_files(parcels: BucketParcels, last: Deployed) -> Iterator[tuple[str, str]]:
+    """What is not as it was deployed, and its key, which tells the digest."""
+    for what, key in (("script", last.script), ("bundle", last.bundle)):
+        if not parcels.holds(key, key.rpartition("-")[2].partition(".")[0]):
+            yield what, key

@@ -44,7 +44,7 @@ class IndexOrder:
 
 @dataclass(frozen=True, slots=True)
 class IndexWorker:
-    """Implements `workflow.parts.IndexLanes` for engines that run lanes on this machine."""
+    """Implements `workflow.parts.IndexLanes` for every engine."""
 
     worker: LaneWorker
 

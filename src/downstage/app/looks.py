@@ -11,17 +11,18 @@ from typing import Any
 from downstage.app import glue, notifying
 from downstage.app.around import look_around
 from downstage.app.automation import changes_of
+from downstage.app.elsewhere import refuse_journal_of_here
 from downstage.app.estimating import sizes_of, workload_of
 from downstage.app.object_worker import masker_for
 from downstage.app.runs import Project
-from downstage.app.wiring import Sides, deployer_for, masking_check
+from downstage.app.wiring import Sides, deployer_for, masking_check, spark_settings
 from downstage.aws.exports import ExportControl, ExportObjects
 from downstage.aws.opensearch import DomainControl
 from downstage.aws.s3 import Buckets
 from downstage.aws.streams import MappingControl
 from downstage.aws.tables import TableControl
 from downstage.domain.export import ExportPlan, export_id
-from downstage.domain.plan import BucketPair
+from downstage.domain.plan import BucketPair, RefreshPlan
 from downstage.domain.prices import Prices
 from downstage.domain.table_schema import Units
 from downstage.errors import DownstageError, NotFound, UsageError
@@ -72,11 +73,26 @@ def problems(project: Project, environment: str, note: Callable[[str], None]) ->
             note=note,
         )
     )
-    found.extend(glue.problems(sides.plan))
+    found.extend(engine_problems(project, sides.plan))
     found.extend(notifying.problems(project.config, environment, sides.target))
     _note_schedule(project, environment, note)
     found.extend(mapping_problems(sides.plan))
     return found
+
+
+def engine_problems(project: Project, plan: RefreshPlan) -> list[DownstageError]:
+    """What would keep a refresh from running its lanes where the plan says."""
+    found: list[DownstageError] = []
+    try:
+        refuse_journal_of_here(plan, project.kind)
+    except DownstageError as error:
+        found.append(error)
+    try:
+        if plan.engine.name == "spark":
+            spark_settings(plan)
+    except DownstageError as error:
+        found.append(error)
+    return [*found, *glue.problems(plan)]
 
 
 def _note_schedule(project: Project, environment: str, note: Callable[[str], None]) -> None:

@@ -29,7 +29,7 @@ from downstage.errors import ApprovalWanted, DownstageError, TimeBoxReached
 from downstage.notify.services import Service
 from downstage.notify.webhook import Webhook
 from downstage.planning.build import environment_of
-from downstage.ports import Clock, EventSink, Notifier, RunRecord
+from downstage.ports import EventSink, Notifier, RunRecord
 from downstage.report.model import as_document
 
 PATIENCE = 75.0
@@ -68,9 +68,9 @@ class Herald:
                 self._threads[place.name] = thread
                 thread.start()
 
-    def settle(self, clock: Clock | None = None, patience: float = PATIENCE) -> Sequence[str]:
+    def settle(self, patience: float = PATIENCE) -> Sequence[str]:
         """Waits until everything is sent, or `patience` seconds; says what was not, one line each, addressless."""
-        clock = clock or SystemClock()
+        clock = SystemClock()
         deadline = clock.monotonic() + patience
         for name, thread in self._threads.items():
             thread.join(max(0.0, deadline - clock.monotonic()))
@@ -181,7 +181,9 @@ def try_out(loaded: LoadedConfig, environment: str) -> list[tuple[Place, str]]:
         herald = Herald([place])
         herald.tell(Notice(Occasion.TEST, environment, _now()))
         tried.append((place, herald))
-    return [(place, "; ".join(herald.settle())) for place, herald in tried]
+    clock = SystemClock()
+    deadline = clock.monotonic() + PATIENCE
+    return [(place, "; ".join(herald.settle(deadline - clock.monotonic()))) for place, herald in tried]
 
 
 def _occasion(error: DownstageError | None, exit_code: int) -> Occasion:

@@ -21,6 +21,7 @@ from downstage.app import carrying, notifying
 from downstage.app.carrying import Finished
 from downstage.app.choosing import check_step
 from downstage.app.clock import SystemClock
+from downstage.app.elsewhere import refuse_journal_of_here
 from downstage.app.entering import earlier_run, instant, new_run, settings_of
 from downstage.app.places import (
     ControlPlace,
@@ -48,8 +49,6 @@ from downstage.workflow.outcome import outcome_of
 from downstage.workflow.refresh import STEPS, forget_from
 
 __all__ = ["Finished", "Project"]
-
-_SPREAD = ("spark", "glue")
 
 
 class Project:
@@ -143,7 +142,7 @@ class Project:
     ) -> Finished:
         """Runs `steps` as a new run. `kind` is `refresh`, or the name of the one command it is; `settings` are added to
         the run's own."""
-        sides = Sides.of(self.plan(environment))
+        sides = self._sides(environment)
         record = new_run(sides, environment, kind, steps, "running")
         changing = kind in CHANGING
         with self.exclusive(environment, record.run_id, take_over=take_over, events=events, leased=changing) as turn:
@@ -169,7 +168,7 @@ class Project:
         The environment is the run's from then on, by the rules of `start`: raises RunConflict if another keeps it (with
         `take_over`: if a process is behind that one, which takes minutes to rule out), or if there is a run of that id.
         """
-        sides = Sides.of(self.plan(environment))
+        sides = self._sides(environment)
         settings = {"detached": True, **({} if time_box is None else {"time_box": time_box})}
         record = _with(new_run(sides, environment, "refresh", steps, "queued"), settings)
         record = record if run_id is None else replace(record, run_id=run_id)
@@ -200,7 +199,7 @@ class Project:
             check_step(restart)
         if record.state in ENDED:
             raise UsageError(f"run {run_id} has ended: there is nothing to resume; see 'downstage report {run_id}'")
-        sides = Sides.of(self.plan(record.environment))
+        sides = self._sides(record.environment)
         now = settings_of(sides)
         with self.exclusive(
             record.environment, run_id, take_over=take_over, events=events, leased=record.kind in CHANGING
@@ -261,6 +260,13 @@ class Project:
 
     # -- inside
 
+    def _sides(self, environment: str) -> Sides:
+        """Sessions for a run that is to be carried. Raises UsageError, before it is entered, if its lanes could not
+        reach the journal."""
+        sides = Sides.of(self.plan(environment))
+        refuse_journal_of_here(sides.plan, self.kind)
+        return sides
+
     def _carry(
         self,
         sides: Sides,
@@ -272,11 +278,6 @@ class Project:
         *,
         resumed: bool,
     ) -> Finished:
-        if sides.plan.engine.name in _SPREAD and self.kind == "sqlite":
-            raise UsageError(
-                f"the engine {sides.plan.engine.name} runs on other machines, which cannot write the SQLite journal of "
-                "this one: a run stays in the journal it began in, so start a new one with 'journal: dynamodb'"
-            )
         setting = carrying.Setting(
             sides,
             self.environments(),

@@ -14,6 +14,7 @@ from downstage.app.around import look_around
 from downstage.app.clock import SystemClock
 from downstage.app.deep_lanes import DeepWorker
 from downstage.app.deployers import make_deployer
+from downstage.app.elsewhere import refuse_keys_of_here
 from downstage.app.index_worker import IndexWorker
 from downstage.app.object_worker import ObjectWorker, masker_for, transfer_for
 from downstage.app.places import ControlPlace, JournalPlace
@@ -125,13 +126,9 @@ def engine_for(plan: RefreshPlan) -> Engine:
 
 
 def spark_settings(plan: RefreshPlan) -> SparkSettings:
-    """Where Spark is to run. Raises ConfigError if its workers could not read the masking key there."""
-    kind = plan.masking.key.partition(":")[0]
-    if kind in ("env", "file") and not is_here(plan.engine.master):
-        raise ConfigError(
-            f"masking.key is {kind}:…, which the workers of {plan.engine.master} do not have: keep the key in "
-            "secretsmanager: or ssm:, where they read it with the source's role"
-        )
+    """Where Spark is to run. Raises ConfigError if its workers could not read the masking keys there."""
+    if not is_here(plan.engine.master):
+        refuse_keys_of_here(plan, f"a worker of {plan.engine.master}")
     return SparkSettings(plan.engine.master, dict(plan.engine.conf))
 
 
@@ -158,7 +155,7 @@ def parts_for(
 ) -> Parts:
     """Every part of one run. `environments` are all of the configuration; `still_ours` stands before every write; from
     `stop_at` (seconds since the epoch) on a bucket sync begins nothing new."""
-    plan = sides.plan
+    plan, clock = sides.plan, clock or SystemClock()
     key, old_keys = sides.key(), sides.old_keys()
     pseudonyms = compile_pseudonyms(plan.masking, key, old_keys)
     mask = fingerprint(plan.masking, key, old_keys)
@@ -176,7 +173,7 @@ def parts_for(
     )
     engine: Callable[[], Engine] = partial(engine_for, plan)
     if plan.engine.name == "glue":
-        worker, engine = glue.travelling(worker), glue.engine_of(plan, run, KeySealer(key), clock or SystemClock())
+        worker, engine = glue.travelling(worker), glue.engine_of(plan, run, KeySealer(key), clock)
     names = ItemNames(key.derive(ItemNames.label(plan.masking.environment)))
     return Parts(
         plan=plan,
@@ -186,7 +183,7 @@ def parts_for(
         engine=engine(),
         work=worker,
         events=events,
-        clock=clock or SystemClock(),
+        clock=clock,
         sealer=KeySealer(key),
         scanner=scanner_for(pseudonyms),
         mask_fingerprint=mask,

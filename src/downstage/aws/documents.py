@@ -88,7 +88,7 @@ class Documents:
     def count(self, index: str) -> int:
         """How many documents the index holds and shows; 0 if there is no such index."""
         try:
-            with self._asking(f"count index {index}"):
+            with self._asking(f"count {_named(index)}"):
                 self._client.indices.refresh(index=index)
                 return int(self._client.count(index=index)["count"])
         except NotFound:
@@ -96,17 +96,17 @@ class Documents:
 
     def documents(self, index: str) -> Iterator[Document]:
         """Every document, in no order; none if there is no such index. Raises AwsError if one has no `_source`."""
-        with self._asking(f"read index {index}"):
+        with self._asking(f"read {_named(index)}"):
             if self._client.indices.exists(index=index):
                 self._client.indices.refresh(index=index)
                 for hit in scan(self._client, index=index, size=1000, preserve_order=False):
                     if "_source" not in hit:
-                        raise AwsError(f"index {index} keeps no _source: what is in its documents cannot be proven")
+                        raise AwsError(f"{_named(index)} keeps no _source: what is in its documents cannot be proven")
                     yield Document(hit["_id"], hit["_source"], hit.get("_routing"))
 
     def definition(self, index: str) -> Mapping[str, Any]:
         """The index's settings, mappings and aliases, as `create` takes them."""
-        with self._asking(f"read the definition of index {index}"):
+        with self._asking(f"read the definition of {_named(index)}"):
             found = self._client.indices.get(index=index)[index]
         settings = {
             name: value
@@ -117,7 +117,7 @@ class Documents:
 
     def create(self, index: str, definition: Mapping[str, Any]) -> None:
         """Makes the index; one that is there already is fine. Raises AwsError of code 400 if it may not be so."""
-        with self._asking(f"create index {index}"):
+        with self._asking(f"create {_named(index)}"):
             if not self._client.indices.exists(index=index):
                 try:
                     self._client.indices.create(index=index, body=dict(definition))
@@ -144,7 +144,7 @@ class Documents:
 
     def delete(self, index: str) -> None:
         """Deletes the index with all its documents; an absent one is fine."""
-        with self._asking(f"delete index {index}"):
+        with self._asking(f"delete {_named(index)}"):
             self._client.indices.delete(index=index, params={"ignore_unavailable": "true"})
 
     @contextmanager
@@ -170,6 +170,11 @@ class Documents:
                 ) from None
             said = f"{code} ({kind})" if kind else code
             raise AwsError(f"{where}: OpenSearch answered {said}", code) from None
+
+
+def _named(index: str) -> str:
+    """An index as an error may name it: not by a name that may hold an address."""
+    return "an index whose name may hold an address" if "@" in index or "%" in index else f"index {index}"
 
 
 def _made(outcome: Mapping[str, Any]) -> Made:

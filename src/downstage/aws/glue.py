@@ -59,7 +59,7 @@ class GlueJob:
                 if _code(error) == "ConcurrentRunsExceededException":
                     raise RunConflict(
                         f"job {self._job} has as many active runs as it may: wait for their end, or end them "
-                        "('downstage glue stop'); nothing was started"
+                        "('downstage glue stop ENV'); nothing was started"
                     ) from None
                 if _may_have_begun(error):
                     raise Unreachable(

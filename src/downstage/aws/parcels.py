@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 
 from botocore.exceptions import ClientError
@@ -20,9 +21,11 @@ class BucketParcels:
         self._bucket = bucket
 
     def put(self, key: str, content: bytes) -> None:
-        """Writes."""
+        """Writes, with a SHA-256 that S3 compares and keeps."""
         with calling(self._session.environment, f"write to bucket {self._bucket}"):
-            self._session.client("s3").put_object(Bucket=self._bucket, Key=key, Body=content, **self._ours)
+            self._session.client("s3").put_object(
+                Bucket=self._bucket, Key=key, Body=content, ChecksumSHA256=_checksum(_digest(content)), **self._ours
+            )
 
     def claim(self, key: str, content: bytes) -> bool:
         """Writes, unless there is one."""
@@ -49,27 +52,34 @@ class BucketParcels:
             return None
 
     def put_once(self, key: str, content: bytes) -> bool:
-        """Writes unless it is there, whole: `key` must hold a digest of the content. Tells whether it wrote."""
-        there = self._size(key)
-        if there == len(content):
+        """Writes unless that very content is there, written by `put`. Tells whether it wrote."""
+        if self.holds(key, _digest(content)):
             return False
         self.put(key, content)
         return True
 
     def holds(self, key: str, digest: str) -> bool:
-        """Whether the file is there with that SHA-256 (hex)."""
-        content = self.get(key)
-        return content is not None and hashlib.sha256(content).hexdigest() == digest
-
-    def _size(self, key: str) -> int | None:
+        """Whether S3 says that the file has that SHA-256 (hex), without reading it. What was written without a
+        SHA-256, or in parts, has none that would be the same: somebody else wrote that."""
         try:
             with calling(self._session.environment, f"look into bucket {self._bucket}"):
-                answer = self._session.client("s3").head_object(Bucket=self._bucket, Key=key, **self._ours)
-                return int(answer["ContentLength"])
+                answer = self._session.client("s3").head_object(
+                    Bucket=self._bucket, Key=key, ChecksumMode="ENABLED", **self._ours
+                )
         except NotFound:
-            return None
+            return False
+        return bool(answer.get("ChecksumSHA256") == _checksum(digest))
 
     @property
     def _ours(self) -> dict[str, str]:
         """A bucket of that name in somebody else's account is not written to."""
         return {"ExpectedBucketOwner": self._session.environment.account}
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _checksum(digest: str) -> str:
+    """A digest in hex as S3 writes it."""
+    return base64.b64encode(bytes.fromhex(digest)).decode()

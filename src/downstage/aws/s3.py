@@ -13,6 +13,7 @@ from downstage.aws.session import Session, calling
 from downstage.domain.refs import SourceBucket, TargetBucket
 from downstage.errors import AwsError, NotFound
 from downstage.ports import BucketFacts, ObjectDetails, ObjectFacts
+from downstage.syncing.results import ARCHIVED_CODES
 
 _FREE_TEXT = (
     "CacheControl",
@@ -25,7 +26,6 @@ _FREE_TEXT = (
 """Answers of HeadObject that are what somebody wrote when putting the object: a file's name, above all."""
 
 _CHANGED = ("PreconditionFailed", "412", "InvalidRange", "416")
-_ARCHIVED = ("InvalidObjectState", "ObjectNotInActiveTierError")
 Bucket = SourceBucket | TargetBucket
 
 
@@ -102,7 +102,7 @@ class Buckets:
         except NotFound:
             return None
         except AwsError as error:
-            if error.code in _CHANGED or error.code in _ARCHIVED:
+            if error.code in _CHANGED or error.code in ARCHIVED_CODES:
                 return None
             raise
         return digest.digest()

@@ -117,8 +117,8 @@ class DispatchStart:
 
         def find() -> int | None:
             newer = [run for run in self.github.newest(self.workflow, self.branch) if run.run_id > mark]
-            named = [run.run_id for run in newer if value and value in run.title]
-            untold = [run.run_id for run in newer if names.shown_run("") not in run.title]
+            named = [run.run_id for run in newer if value and f"{names.SHOWN_RUN}{value})" in run.title]
+            untold = [run.run_id for run in newer if names.SHOWN_RUN not in run.title]
             if fresh:
                 return the_one(named, untold, what=what)
             return max(named or untold, default=None)

@@ -6,6 +6,10 @@ RUN = "downstage_run"
 """The pipeline parameter that holds the run to go on with; empty for a new one."""
 
 
+SHOWN_RUN = "(run: "
+"""How the title of a GitHub run begins to show the run that it goes on with, `new` for a new one; `)` ends it."""
+
+
 def parameter(environment: str) -> str:
     """The pipeline parameter that starts an environment's refresh by hand, or goes on with one."""
     return f"downstage_refresh_{environment.replace('-', '_')}"
@@ -14,11 +18,6 @@ def parameter(environment: str) -> str:
 def going_on(environment: str) -> str:
     """The workflow that goes on with a run: apart from the first, so that nothing waits for the same refresh twice."""
     return f"{workflow(environment)}-on"
-
-
-def shown_run(run_id: str) -> str:
-    """How the title of a GitHub run begins to show the run that it goes on with, `new` for a new one."""
-    return f"(run: {run_id}"
 
 
 def workflow(environment: str) -> str:

@@ -135,7 +135,7 @@ def github(plan: SchedulePlan) -> str:
     return _GITHUB.format(
         **_common(plan),
         cron=plan.timetable.cron(),
-        shown=names.shown_run(""),
+        shown=names.SHOWN_RUN,
         token_name=name if kind == "env" else "GITHUB_TOKEN",
     )
 

@@ -59,13 +59,17 @@ def status(
     """Show what AWS says of a run's Glue runs, what they have cost, and how far the run is by its own journal.
 
     The dollars are DPU-hours so far at the list price, or at 'prices' of the configuration; a minute is the least.
+    With --json, a line for each Glue run, one for their total, and one for the run's own outcome.
 
     Example: downstage glue status test
     """
     import sys
 
+    import orjson
+
     from downstage.app import glue
     from downstage.console.tables import print_outcome
+    from downstage.report.as_json import render_json
 
     project = open_project(config)
     plan = project.plan(environment)
@@ -79,6 +83,7 @@ def status(
     if json:
         _say({"event": "total", "run_id": record.run_id, "state": project.state_of(record), "dpu_hours": total,
               "dollars": total * price}, "", json=True)  # fmt: skip
+        _say({"event": "outcome", "outcome": orjson.loads(render_json(project.outcome(record)))}, "", json=True)
         return
     if not found:
         typer.echo(f"{record.run_id} has no Glue runs among the newest of job {glue.glue_of(plan).job}")

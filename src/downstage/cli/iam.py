@@ -66,7 +66,7 @@ def iam(
     else:
         written = _terraform(project, environment, chosen)
         whole = "\n".join(written.values())
-    for doubt in doubts if not json else ():
+    for doubt in doubts:
         typer.echo(f"downstage: note: {doubt}", err=True)
     if out is None:
         typer.echo(whole, nl=not whole.endswith("\n"))

@@ -21,7 +21,6 @@ class _Command:
 
 
 _COMMANDS = (
-    _Command("flags", ("flags",), "Set the environment's flags (deploy table, SSM parameters) and read them back."),
     _Command(
         "wipe",
         ("capture-search", "wipe"),

@@ -95,7 +95,8 @@ masking:
 # role must be allowed.
 # launcher: {role: "arn:aws:iam::111111111111:role/downstage-launch"}
 
-engine: {default: local, workers: 2}    # local: processes on this machine; serial: one worker; spark: a cluster
+# local: processes on this machine; serial: one worker; spark: a cluster; glue: an AWS Glue job ('downstage glue').
+engine: {default: local, workers: 2}
 """
 
 

@@ -44,6 +44,11 @@ class GluePlan:
         """How many lanes find a core of their own: one worker is the driver's."""
         return (self.workers - 1) * WORKER_DPUS[self.worker_type] * _CORES
 
+    @property
+    def dpus(self) -> int:
+        """What is charged while it runs, the driver's worker too."""
+        return self.workers * WORKER_DPUS[self.worker_type]
+
 
 @dataclass(frozen=True, slots=True)
 class GlueRun:

@@ -79,7 +79,7 @@ class GlueEngine:
         self._under_way: str | None = None
 
     def run(self, work: Callable[[Lane], None], lanes: Sequence[Lane]) -> Iterator[Lane]:
-        """Lanes as their end is told: seconds after it. Raises DownstageError for a run that fails or that AWS ends,
+        """Lanes as they end, told of at the next look. Raises DownstageError for a run that fails or that AWS ends,
         and after `stop`; RunConflict if somebody else's run is active; what `ready` raises."""
         if not lanes:
             return
@@ -144,9 +144,10 @@ class GlueEngine:
     def _somebody_elses(self, run: GlueRun) -> str:
         theirs = run.arguments.get(RUN)
         whose = f"of downstage run {theirs}" if theirs else "that Downstage did not start"
+        how = f"with 'downstage glue stop ENV {theirs}'" if theirs else "in AWS's console"
         return (
-            f"job {self._order.job} has an active run, {run.run_id}, {whose}: wait for its end, or end it "
-            "('downstage glue stop'); nothing was started"
+            f"job {self._order.job} has an active run, {run.run_id}, {whose}: wait for its end, or end it {how}; "
+            "nothing was started"
         )
 
     def _leave(self, work: Work) -> str:

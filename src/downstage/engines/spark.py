@@ -17,6 +17,7 @@ import re
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -52,7 +53,6 @@ class SparkEngine:
         self._stopped = threading.Event()
         self._idle = threading.Event()
         self._idle.set()
-        self._group: str | None = None
 
     def run(self, work: Callable[[Lane], None], lanes: Sequence[Lane]) -> Iterator[Lane]:
         """Lanes as they end. Raises DownstageError if one keeps dying, or after `stop`; ConfigError if there is no
@@ -62,8 +62,7 @@ class SparkEngine:
         context = context_of(self._settings, self._workers)
         _same_code(context)
         self._idle.clear()
-        self._group = f"downstage-{uuid.uuid4().hex[:12]}"
-        share = _Share(context, self._group, work, lanes, min(self._workers, len(lanes)))
+        share = _Share(context, f"downstage-{uuid.uuid4().hex[:12]}", work, lanes, min(self._workers, len(lanes)))
         try:
             for _ in lanes:
                 ended = share.next(self._stopped)
@@ -74,7 +73,6 @@ class SparkEngine:
                 yield ended.lane
         finally:
             share.end()
-            self._group = None
             self._idle.set()
 
     def stop(self) -> None:
@@ -118,12 +116,12 @@ class _Share:
         """No further lane begins, and what runs is cancelled: its checkpoints stand."""
         self._over.set()
         while any(thread.is_alive() for thread in self._threads):
-            self._context.cancelJobGroup(self._group)  # again: a job may just have begun
+            with suppress(Exception):  # a Spark that is gone has nothing left to cancel
+                self._context.cancelJobGroup(self._group)  # again: a job may just have begun
             for thread in self._threads:
                 thread.join(_PATIENCE / 10)
 
     def _hand_out(self) -> None:
-        self._context.setJobGroup(self._group, DESCRIPTION, interruptOnCancel=True)
         while not self._over.is_set():
             try:
                 lane = self._left.get_nowait()
@@ -133,13 +131,19 @@ class _Share:
 
     def _one(self, lane: Lane) -> BaseException | None:
         """Runs one lane as a job of one task; gives what it ended with."""
-        from py4j.protocol import Py4JError
+        from py4j.protocol import Py4JJavaError
 
         try:
+            self._context.setJobGroup(self._group, DESCRIPTION, interruptOnCancel=True)
             (said,) = self._context.parallelize([lane], 1).mapPartitions(partial(carry_out, self._work)).collect()
-        except Py4JError as error:
+        except Exception as error:  # noqa: BLE001  of a Spark that died, whatever py4j makes of it: who waits must hear it
             if self._over.is_set():
                 return None
+            if not isinstance(error, Py4JJavaError):
+                return DownstageError(
+                    f"Spark itself ended under a lane of {lane.task} ({type(error).__name__}; out of memory?): see its "
+                    "log, then resume the run"
+                )
             found = _KIND.findall(str(error))
             return DownstageError(
                 f"a lane of {lane.task} died again and again on Spark ({found[-1] if found else 'its process was lost'}"

@@ -74,7 +74,13 @@ def context_of(settings: SparkSettings, workers: int) -> Any:
         running = SparkContext._active_spark_context
         if running is None:
             running = _begin(SparkContext, _conf(SparkConf(), settings, workers), settings.master)
-    refuse_unsafe(dict(running.getConf().getAll()), running.master or "")
+    try:
+        conf = dict(running.getConf().getAll())
+    except Exception as error:  # noqa: BLE001  whatever py4j makes of a Spark that died earlier in this process
+        raise ConfigError(
+            f"the Spark of this process has ended ({type(error).__name__}): start the command again"
+        ) from None
+    refuse_unsafe(conf, running.master or "")
     return running
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from downstage.domain.environment import Environment
 from downstage.domain.glue import GluePlan
 from downstage.iam.arns import arn, global_arn, literal
+from downstage.iam.buckets import owned
 from downstage.iam.documents import Statement
 from downstage.iam.needs import Needs
 
@@ -61,13 +62,9 @@ def _exchanging(job: GluePlan, place: Environment) -> list[Statement]:
     told that a file is absent."""
     files = global_arn(place, f"{job.bucket}/{literal(job.prefix)}*")
     return [
-        Statement("ListJobFiles", ("s3:ListBucket",), (global_arn(place, job.bucket),), _owned(place)),
-        Statement("ExchangeJobFiles", ("s3:GetObject", "s3:PutObject"), (files,), _owned(place)),
+        Statement("ListJobFiles", ("s3:ListBucket",), (global_arn(place, job.bucket),), owned(place)),
+        Statement("ExchangeJobFiles", ("s3:GetObject", "s3:PutObject"), (files,), owned(place)),
     ]
-
-
-def _owned(place: Environment) -> dict[str, dict[str, str]]:
-    return {"StringEquals": {"aws:ResourceAccount": place.account}}
 
 
 def _place(job: GluePlan) -> Environment:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from downstage.iam import buckets, checks, exports, launching, schedules, search, secrets, streams, tables, trust
 from downstage.iam.arns import role_parts, table_arns
@@ -12,7 +12,6 @@ from downstage.iam.documents import Policy, Statement, document, packed
 from downstage.iam.needs import Needs
 
 RoleName = Literal["source", "target", "glue", "launcher"]
-NAMES: tuple[RoleName, ...] = get_args(RoleName)
 
 _CHANGING_TABLES = (
     "dynamodb:*Write*",

@@ -100,11 +100,10 @@ def told(refused: dict[str, int]) -> str:
 
 
 def _refuse_unknown(task: IndexTask, documents: list[NewDocument]) -> None:
-    """An index that is not there would be made by its first document, with types that OpenSearch guesses. Its name is
-    not told: a function may have made it of anything."""
+    """An index that is not there would be made by its first document, with types that OpenSearch guesses. No name is
+    told: whoever made it may have made it of anything."""
     if any(document.index not in task.writable for document in documents):
-        known = ", ".join(sorted(task.writable)[:20]) or "none"
         raise ConfigError(
-            f"search.backfill: the mapping names an index that the search domain {task.domain} does not have (it has: "
-            f"{known}); create that index, or correct the mapping"
+            f"search.backfill: the mapping names an index that the search domain {task.domain} does not have, of "
+            f"{len(task.writable)} that it has; create that index, or correct the mapping"
         )

@@ -17,7 +17,6 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from downstage.app.clock import SystemClock
 from downstage.aws.parcels import BucketParcels
 from downstage.aws.secrets import KeyReader
 from downstage.aws.session import Session
@@ -28,10 +27,8 @@ from downstage.engines.spark_session import SparkSettings
 from downstage.errors import ConfigError, DownstageError
 from downstage.masking.keys import MaskKey
 from downstage.masking.sealing import KeySealer
-from downstage.ports import Clock, Engine, Lane, Sealer
+from downstage.ports import Engine, Lane, Sealer
 from downstage.ports.glue import Parcels
-
-_TELL_EVERY = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +77,9 @@ def spark(at_once: int) -> Engine:
     return SparkEngine(at_once, SparkSettings())
 
 
-def carry_out(task: Task, parcels: Parcels, sealer: Sealer, engine: Callable[[int], Engine], clock: Clock) -> None:
-    """Does what the parcel says and leaves the result. Raises the error that ended it, which the result holds too."""
+def carry_out(task: Task, parcels: Parcels, sealer: Sealer, engine: Callable[[int], Engine]) -> None:
+    """Does what the parcel says and leaves the result, which grows as lanes end. Raises the error that ended it,
+    which the result holds too."""
     packed = parcels.get(task.parcel)
     if packed is None:
         raise ConfigError("the job's parcel is not there any more: resume the run, and a new one is made")
@@ -93,7 +91,7 @@ def carry_out(task: Task, parcels: Parcels, sealer: Sealer, engine: Callable[[in
         parcels.put(key, pack(sealer, key, Result(tuple(ended), error)))
 
     try:
-        _lanes(work, engine(work.at_once), ended, tell, clock)
+        _lanes(work, engine(work.at_once), ended, tell)
     except DownstageError as error:
         tell(error)
         raise
@@ -104,14 +102,11 @@ def carry_out(task: Task, parcels: Parcels, sealer: Sealer, engine: Callable[[in
     tell()
 
 
-def _lanes(work: Work, engine: Engine, ended: list[Lane], tell: Callable[[], None], clock: Clock) -> None:
-    """Runs the lanes, and tells of their ends every few seconds."""
-    told = clock.monotonic()
+def _lanes(work: Work, engine: Engine, ended: list[Lane], tell: Callable[[], None]) -> None:
+    """Runs the lanes, and tells of each as it ends."""
     for lane in engine.run(work.work, work.lanes):
         ended.append(lane)
-        if clock.monotonic() - told >= _TELL_EVERY:
-            tell()
-            told = clock.monotonic()
+        tell()
 
 
 def is_mine(task: Task, parcels: Parcels) -> bool:
@@ -132,7 +127,7 @@ def main(arguments: Sequence[str], engine: Callable[[int], Engine] = spark) -> i
             print("downstage: another run carries this parcel out: nothing was done", file=sys.stderr)  # noqa: T201
             return 0
         sealer = KeySealer(MaskKey(KeyReader(Session(task.source), os.environ).read(task.key)))
-        carry_out(task, parcels, sealer, engine, SystemClock())
+        carry_out(task, parcels, sealer, engine)
     except DownstageError as error:
         print(f"downstage: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code

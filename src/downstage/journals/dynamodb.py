@@ -169,13 +169,15 @@ class DynamoJournal:
             if not self._table.put_while(item, _RUNS, run_id, epoch):
                 raise _fenced_off(run_id)
 
-    def forget_step(self, run_id: str, epoch: int, name: str, tasks: Sequence[str]) -> None:
-        """Takes a step back, with what its tasks have kept: that first, so that a call cut off can be repeated."""
+    def forget_step(self, run_id: str, epoch: int, name: str | None, tasks: Sequence[str]) -> None:
+        """Takes a step back, with what its tasks have kept; or only that. It goes first, so that a call cut off
+        can be repeated."""
         kinds = ("point#", "item#", "canary#")
         for item in self._everywhere(run_id, ""):
             if any(item["sk"]["S"].startswith(kind + prefix) for kind in kinds for prefix in tasks):
                 self._delete(run_id, epoch, item, item["pk"]["S"], _FENCE)
-        self._delete(run_id, epoch, _key(run_id, f"step#{name}"), _RUNS, run_id)
+        if name is not None:
+            self._delete(run_id, epoch, _key(run_id, f"step#{name}"), _RUNS, run_id)
 
     # -- lanes
 

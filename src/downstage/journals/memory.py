@@ -77,10 +77,11 @@ class MemoryJournal:
             kept = replace(step, intent=_stored(step.intent), result=_stored(step.result))
             self._steps.setdefault(run_id, {})[step.name] = kept
 
-    def forget_step(self, run_id: str, epoch: int, name: str, tasks: Sequence[str]) -> None:
-        """Takes a step back, with what its tasks have kept."""
+    def forget_step(self, run_id: str, epoch: int, name: str | None, tasks: Sequence[str]) -> None:
+        """Takes a step back, with what its tasks have kept; or only that."""
         with self._fenced(run_id, epoch):
-            self._steps.get(run_id, {}).pop(name, None)
+            if name is not None:
+                self._steps.get(run_id, {}).pop(name, None)
             for kept in (self._checkpoints, self._quarantine):
                 for place in [place for place in kept if place[0] == run_id and place[1].startswith(tuple(tasks))]:
                     kept.pop(place)

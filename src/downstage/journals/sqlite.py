@@ -158,10 +158,11 @@ class SqliteJournal:
                 ),
             )
 
-    def forget_step(self, run_id: str, epoch: int, name: str, tasks: Sequence[str]) -> None:
-        """Takes a step back, with what its tasks have kept."""
+    def forget_step(self, run_id: str, epoch: int, name: str | None, tasks: Sequence[str]) -> None:
+        """Takes a step back, with what its tasks have kept; or only that."""
         with self._fenced(run_id, epoch) as connection:
-            connection.execute("delete from steps where run_id = ? and name = ?", (run_id, name))
+            if name is not None:
+                connection.execute("delete from steps where run_id = ? and name = ?", (run_id, name))
             for table in ("checkpoints", "quarantine", "canaries"):
                 for prefix in tasks:
                     connection.execute(

@@ -138,7 +138,7 @@ def fingerprint(plan: MaskingPlan, key: MaskKey, old_keys: Iterable[MaskKey] = (
 
     The lock is not in it: it decides which items are refused, and a run that refused some may go on with a better one.
     """
-    specs = _specs(plan.policy)
+    specs = specs_of(plan.policy)
     parts: Mapping[str, Any] = {
         "algorithm": ALGORITHM,
         "key": key.check,
@@ -222,7 +222,7 @@ def _nothing_ruled() -> CompiledEntity:
     return CompiledEntity("others", (), {}, selectors.NOWHERE)
 
 
-def _specs(policy: Policy) -> list[StrategySpec]:
+def specs_of(policy: Policy) -> list[StrategySpec]:
     """Every strategy that the policy uses."""
     found: list[StrategySpec] = []
     for table in policy.tables:

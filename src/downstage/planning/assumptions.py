@@ -66,8 +66,5 @@ EXPORT_SECONDS = 15 * 60.0
 RECORDS_A_SHARD = 500.0
 """Records a second that a consumer takes off one shard of a stream."""
 
-GLUE_START, GLUE_LEAST = 60.0, 60.0
-"""Seconds until a Glue job runs, and for which it is charged at least."""
-
-GLUE_CORES = 4
-"""Cores of a worker G.1X, which is one DPU; one worker is the driver."""
+GLUE_START = 60.0
+"""Seconds until a Glue job runs, charged like the others."""

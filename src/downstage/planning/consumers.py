@@ -11,45 +11,40 @@ from collections.abc import Callable, Sequence
 
 from downstage.domain.plan import RefreshPlan, TablePair
 from downstage.errors import DownstageError, GuardRefused, NotFound
+from downstage.planning.assumptions import COLD_READ, COLD_WRITE, RETENTION
 from downstage.ports import Consumer, StreamControl, TableAdmin, TableFacts
-
-RETENTION = 24 * 3600.0
-"""For how long (seconds) a table's stream keeps a record."""
 
 SAFE = RETENTION - 3600.0
 """How long the consumers may be off: what is left is for them to read what has gathered."""
 
-WRITES, READS = 4_000.0, 12_000.0
-"""Units a second that a new on-demand table takes and gives (AWS's figures)."""
-
 
 def expected_hold(plan: RefreshPlan, tables: Sequence[tuple[TablePair, TableFacts]]) -> float:
-    """For how long (seconds) the consumers will be off, at least: loading and verifying the slowest table.
+    """For how long (seconds) the consumers will be off, at least: loading and verifying the tables, one
+    after the other, as their lanes are carried.
 
     From the sizes that AWS tells of the source's tables (6 hours old at most) and the capacity that may be used: the
     configured rates, or what a new on-demand table has. Buckets, approvals and deployments come on top.
     """
-    load = verify = 0.0
+    seconds = 0.0
     for pair, facts in tables:
         units = facts.items * max(1.0, -(-facts.size // max(facts.items, 1) // 1024))
         warm = pair.terms.warm
-        write = plan.rates.write or max(WRITES, (warm.write or 0) if warm is not None else 0)
-        load = max(load, units / write, 0.0 if plan.rates.read is None else facts.size / 8192 / plan.rates.read)
-        verify = max(verify, facts.size / 4096 / (plan.rates.verify or READS))
-    return load + verify
+        write = plan.rates.write or max(COLD_WRITE, (warm.write or 0) if warm is not None else 0)
+        seconds += max(units / write, 0.0 if plan.rates.read is None else facts.size / 8192 / plan.rates.read)
+        seconds += facts.size / 4096 / (plan.rates.verify or COLD_READ)
+    return seconds
 
 
-def check_others(plan: RefreshPlan, consumers: StreamControl, tables: TableAdmin) -> None:
-    """Raises GuardRefused if a function that is not configured is on a stream and may not be."""
-    if plan.streams is None or plan.streams.others != "fail":
-        return
+def check_others(plan: RefreshPlan, consumers: StreamControl, tables: TableAdmin) -> list[str]:
+    """The consumers that are `unnamed`, and may be. Raises GuardRefused if they may not be."""
     found = unnamed(plan, consumers, tables)
-    if found:
+    if found and plan.streams is not None and plan.streams.others == "fail":
         raise GuardRefused(
             f"refused: {', '.join(found)}: on the stream of a target table and not in 'streams.functions', so nobody "
             "holds it off and it would see data that is not proven; name it there, switch its event-source mapping "
             "off, or allow it with 'streams: {others: warn}' (nothing was copied)"
         )
+    return found
 
 
 def unnamed(plan: RefreshPlan, consumers: StreamControl, tables: TableAdmin) -> list[str]:

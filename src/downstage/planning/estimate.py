@@ -118,15 +118,8 @@ def _in_turn(step: str, parts: Sequence[Limit]) -> StepEstimate:
 
 
 def _dpu_hours(means: Means, seconds: float) -> float:
-    """DPU-hours of one Glue job that copies and one that verifies: workers G.1X, from the start on."""
-    if means.engine != "glue" or not seconds:
-        return 0.0
-    return glue_dpu_hours(means.workers, seconds + 2 * given.GLUE_START)
-
-
-def glue_dpu_hours(workers: int, seconds: float, dpu: int = 1) -> float:
-    """What so many workers of `dpu` DPU each are charged for: by the second, for a minute at least."""
-    return workers * dpu * max(seconds, given.GLUE_LEAST) / 3600
+    """DPU-hours of one Glue job that copies and one that verifies, from the start on."""
+    return means.dpus * (seconds + 2 * given.GLUE_START) / 3600 if seconds else 0.0
 
 
 def _costs(load: Workload, units: Sequence[TableUnits], requests: int, dpu_hours: float) -> Iterable[Cost]:

@@ -79,8 +79,8 @@ def _lanes(means: Means, work: float) -> Limit:
     if means.engine == "local" and means.cores < means.workers:
         cores = "core" if lanes == 1 else "cores"
         return Limit(f"this machine's {lanes} {cores}, for {means.workers} workers", work / lanes)
-    setting = "engine.glue.workers" if means.engine == "glue" else "engine.workers"
-    return Limit(f"{setting} ({means.workers})", work / lanes)
+    what = "lanes on Glue, of engine.glue.workers" if means.engine == "glue" else "engine.workers"
+    return Limit(f"{what} ({means.workers})", work / lanes)
 
 
 def lanes_of(means: Means) -> int:
@@ -89,8 +89,6 @@ def lanes_of(means: Means) -> int:
         return 1
     if means.engine == "local":
         return max(1, min(means.workers, means.cores))
-    if means.engine == "glue":
-        return max(1, means.workers - 1) * given.GLUE_CORES
     return means.workers
 
 

@@ -68,7 +68,7 @@ def find_problems(
     def runs(step: str) -> bool:
         return steps is None or step in steps
 
-    def look(check: Callable[[], None]) -> bool:
+    def look(check: Callable[[], object]) -> bool:
         try:
             check()
         except DownstageError as error:

@@ -47,12 +47,15 @@ class BucketLoad:
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What carries the work: the engine, how many workers, on how many cores, with the compiled loops or without."""
+    """What carries the work: the engine, how many workers, on how many cores, with the compiled loops or without.
+
+    On Glue the workers are lanes with a core of their own, and `dpus` is what the job is charged for while it runs."""
 
     engine: str = "local"
     workers: int = 2
     cores: int = 2
     compiled: bool = True
+    dpus: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,18 +143,13 @@ class KeyFilter:
 
     def source(self, keys: list[str]) -> tuple[Mapping[int, None] | None, list[str]]:
         """Of a page of the source: the places that do not take part (None: all do), and the personal keys."""
-        masker = self._masker
         left_out: dict[int, None] = {}
         personal: list[str] = []
         if not self.takes_all:
             left_out = dict.fromkeys(place for place, key in enumerate(keys) if not self.chosen(key))
-        if masker is not unmasked:
+        if self._masker is not unmasked:
             for place, key in enumerate(keys):
-                try:
-                    found = masker(key) != key
-                except MaskingError:
-                    found = True
-                if found and place not in left_out:
+                if place not in left_out and self.is_personal(key):
                     left_out[place] = None
                     personal.append(key)
         if self._nameless and "" in keys[:1] and 0 not in left_out:

@@ -76,8 +76,8 @@ async def find_personal(
     return saved(done=True)
 
 
-def personal_keys(task: RangeTask, checkpoint: Checkpoint, sealer: Sealer) -> list[str]:
-    """What was found in a range: relative keys."""
+def personal_keys(context: str, checkpoint: Checkpoint, sealer: Sealer) -> list[str]:
+    """What was found in a range, by the context of its task: relative keys."""
     if checkpoint.cursor is None:
         return []
-    return list(unpacked(sealer.open(checkpoint.cursor, task.context)).get("personal", []))
+    return list(unpacked(sealer.open(checkpoint.cursor, context)).get("personal", []))

@@ -14,7 +14,7 @@ from downstage.ports import Checkpoint, ObjectFacts, ObjectTransfer, Sealer
 from downstage.syncing.keys import KeyFilter
 from downstage.syncing.left import MODULUS, mark
 from downstage.syncing.listing import stretches
-from downstage.syncing.merge import Action, Operation, comparing
+from downstage.syncing.merge import Operation, comparing
 from downstage.syncing.task import RangeTask
 from downstage.syncing.window import packed, unpacked
 
@@ -101,8 +101,7 @@ async def prove_range(
                 total += operation.left
                 if operation.target is not None:
                     total += mark(operation.key, operation.target.etag)
-                if operation.action is not Action.SKIP:
-                    decide(operation)
+                decide(operation)
             digest = total % MODULUS
             cursor = stretch.last or cursor
             await settle(stretch.last)

@@ -9,6 +9,7 @@ from downstage.domain.plan import BucketPair
 from downstage.ports import CopyResult, ObjectFacts
 from downstage.syncing.left import LEFT, mark
 from downstage.syncing.merge import Action, Operation, Stretch
+from downstage.wire.s3 import LARGEST_COPY
 
 ARCHIVED_CODES = ("InvalidObjectState", "ObjectNotInActiveTierError")
 """How S3 refuses to copy an object whose archive tier its listing does not tell."""
@@ -32,7 +33,8 @@ class Results:
         """The object was copied."""
         self._told(Action.COPY, self._prefix + key, "")
         other = result.encrypted or (result.etag != item.etag and "-" not in item.etag)
-        return {"copied": 1, "bytes_copied": item.size, "other_etags": int(other), LEFT: mark(key, result.etag)}
+        counted = {"copied": 1, "bytes_copied": item.size, "other_etags": int(other), LEFT: mark(key, result.etag)}
+        return counted if item.size <= LARGEST_COPY else counted | {"large": 1}
 
     def unchanged(self, key: str, target: ObjectFacts | None) -> dict[str, int]:
         """It needs nothing."""

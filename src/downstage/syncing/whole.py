@@ -119,7 +119,11 @@ async def sync_whole(
         )
         if not all(found.done for found in personal_found):
             return result(complete=False)
-        keys = [key for place, found in enumerate(personal_found) for key in personal_keys(task(place), found, sealer)]
+        keys = [
+            key
+            for place, found in enumerate(personal_found)
+            for key in personal_keys(task(place).context, found, sealer)
+        ]
         renamed = masked_keys(keys, masker, pair)
     surveys = await together(
         survey_range(

@@ -155,6 +155,10 @@ class JournalContract:
             assert len(journal.checkpoints("run-1", task)) == left
             assert len(journal.quarantined("run-1", task)) == left
         assert list(journal.canaries("run-1")) == [("sync/b", 0)]
+        journal.save_checkpoint("run-1", 1, "survey/b", Checkpoint(0, 1))
+        journal.forget_step("run-1", 1, None, ["survey/"])
+        assert not journal.checkpoints("run-1", "survey/b")
+        assert [step.name for step in journal.steps("run-1")] == ["wipe", "sync", "verify-tables", "copy"]
         journal.take_over("run-1")
         with pytest.raises(RunConflict):
             journal.forget_step("run-1", 1, "sync", ["sync/"])

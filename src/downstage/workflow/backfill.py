@@ -103,7 +103,7 @@ def _refuse_unknown(parts: Parts, search: SearchPlan, only: Sequence[str] | None
     if missing:
         raise UsageError(
             f"--index {missing[0]}: the search domain {search.target.name} has no such index; it has: "
-            f"{', '.join(sorted(known)) or 'none'}"
+            f"{parts.redact(', '.join(sorted(known))) or 'none'}"
         )
 
 

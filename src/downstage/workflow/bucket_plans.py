@@ -21,23 +21,24 @@ from downstage.domain.together import together
 from downstage.errors import JournalError, RunConflict, TimeBoxReached
 from downstage.planning import guards
 from downstage.planning.preflight import check_source
-from downstage.ports import Checkpoint, Journal, ObjectStore, ObjectTransfer, Sealer
+from downstage.ports import Checkpoint, Journal, ObjectTransfer, Sealer
 from downstage.syncing.gate import check_plan
 from downstage.syncing.keys import KeyFilter, KeyMasker, masked_keys
-from downstage.syncing.listing import KeyRange, SourcePages, stretches
-from downstage.syncing.merge import Action, Operation, comparing, could_be_encrypted
+from downstage.syncing.listing import KeyRange, SourcePages
+from downstage.syncing.merge import Operation
 from downstage.syncing.personal import find_personal, personal_keys
 from downstage.syncing.ranges import split
 from downstage.syncing.survey import survey_range
 from downstage.syncing.task import RangeTask
+from downstage.workflow.bucket_compare import why_unlike
 from downstage.workflow.inventories import ListedBy, choose, listed_by, opened, sorted_file
 from downstage.workflow.parts import Parts, Step
 from downstage.workflow.sums import summed
 
 PLAN_STEPS = ("preflight", "sync")
 RANGES_A_WORKER = 4
-_LOOKED_AT = 5
-_ASKED = 8
+BUCKET_PLANS = "bucket_plans"
+"""Where the plans stand in the intent of the step that made them."""
 
 Planned = Callable[[BucketPair, Operation], None]
 
@@ -69,18 +70,16 @@ class BucketPlan:
     def task(self, place: int, what: str, listed: SourcePages | None = None) -> RangeTask:
         """One range (or what is beside them) of one task: `personal`, `survey` or `sync`."""
         keys = self.ranges[place] if place < len(self.ranges) else KeyRange()
-        return RangeTask(f"{self.context}/{what}/{place}", self.pair, keys, self.compare, 0, listed, True)
+        return RangeTask(task_context(self.context, what, place), self.pair, keys, self.compare, 0, listed, True)
 
 
 def plans_of(parts: Parts, step: Step | None = None) -> list[BucketPlan]:
     """The plans of this run: of the step that made them, or made now and recorded as the intent of `step`."""
     made = recorded(parts)
     if made is None and step is not None:
-        made = step.intent(lambda: {"bucket_plans": [_look(parts, pair) for pair in parts.plan.buckets]})[
-            "bucket_plans"
-        ]
+        made = step.intent(lambda: {BUCKET_PLANS: [_look(parts, pair) for pair in parts.plan.buckets]})[BUCKET_PLANS]
     elif made is not None and step is not None:
-        step.intent(lambda: {"bucket_plans": made})
+        step.intent(lambda: {BUCKET_PLANS: made})
     return [_read(parts, pair, entry) for pair, entry in zip(parts.plan.buckets, made or (), strict=made is not None)]
 
 
@@ -88,8 +87,8 @@ def recorded(parts: Parts, run_id: str | None = None) -> Sequence[Mapping[str, A
     """The plans that a step of the run has recorded; None if none has."""
     for name in PLAN_STEPS:
         record = parts.journal.step(run_id or parts.run.run_id, name)
-        if record is not None and "bucket_plans" in record.intent:
-            return list(record.intent["bucket_plans"])
+        if record is not None and BUCKET_PLANS in record.intent:
+            return list(record.intent[BUCKET_PLANS])
     return None
 
 
@@ -126,23 +125,32 @@ def surveyed(parts: Parts, plan: BucketPlan) -> list[Checkpoint]:
 
 
 def renamed_keys(
-    journal: Journal, run_id: str, pair: BucketPair, tasks: Sequence[RangeTask], sealer: Sealer, masker: KeyMasker
+    journal: Journal, run_id: str, pair: BucketPair, context: str, ranges: int, sealer: Sealer, masker: KeyMasker
 ) -> dict[str, str]:
     """The keys of a pair that are renamed, as they were found before its plan pass: new names, by them the old.
-    `tasks` are its ranges, each as `personal`."""
+    `context` and the number of ranges are the plan's."""
     if pair.options.on_personal_key != "mask":
         return {}
     found = journal.checkpoints(run_id, personal_task(pair))
-    if len(found) != len(tasks) or not all(checkpoint.done for checkpoint in found):
+    if len(found) != ranges or not all(checkpoint.done for checkpoint in found):
         raise JournalError(f"bucket {pair.target.name}: the journal does not hold the keys that are to be masked")
-    keys = [key for task, each in zip(tasks, found, strict=True) for key in personal_keys(task, each, sealer)]
+    keys = [
+        key
+        for place, each in enumerate(found)
+        for key in personal_keys(task_context(context, "personal", place), each, sealer)
+    ]
     return masked_keys(keys, masker, pair)
 
 
 def renamed_of(parts: Parts, plan: BucketPlan) -> dict[str, str]:
     """The keys of a planned pair that are renamed: new names, by them the old."""
-    tasks = [plan.task(place, "personal") for place in range(len(plan.ranges))]
-    return renamed_keys(parts.journal, parts.run.run_id, plan.pair, tasks, parts.sealer, parts.objects.masker)
+    run_id, masker = parts.run.run_id, parts.objects.masker
+    return renamed_keys(parts.journal, run_id, plan.pair, plan.context, len(plan.ranges), parts.sealer, masker)
+
+
+def task_context(context: str, what: str, place: int) -> str:
+    """What the cursor of one range of one task is sealed for; `context` is the plan's."""
+    return f"{context}/{what}/{place}"
 
 
 def personal_task(pair: BucketPair) -> str:
@@ -181,8 +189,7 @@ def _look(parts: Parts, pair: BucketPair) -> dict[str, Any]:
     async def looked(transfer: ObjectTransfer) -> tuple[list[KeyRange], str]:
         try:
             ranges = await split(transfer, pair.source, pair.options.source_prefix, wanted)
-            looked_at = None if _made_other_etags(parts, pair) else _LOOKED_AT
-            return ranges, await _why_unlike(parts.store, pair, transfer, parts.objects.masker, looked_at)
+            return ranges, await why_unlike(parts, pair, transfer)
         finally:
             transfer.close()
 
@@ -222,53 +229,6 @@ def _read(parts: Parts, pair: BucketPair, entry: Mapping[str, Any]) -> BucketPla
         entry["unlike"],
         listed_by(entry.get("inventory")),
     )
-
-
-def _made_other_etags(parts: Parts, pair: BucketPair) -> bool:
-    """Whether the copies of the last sync of this target had other ETags than their sources, wherever they stand."""
-    for run in reversed(parts.journal.runs()):
-        if run.environment == parts.run.environment and run.run_id != parts.run.run_id:
-            counted = parts.journal.checkpoints(run.run_id, f"sync/{pair.target.name}")
-            if any(checkpoint.counters.get("copied") for checkpoint in counted):
-                return any(checkpoint.counters.get("other_etags") for checkpoint in counted)
-    return False
-
-
-async def _why_unlike(
-    store: ObjectStore,
-    pair: BucketPair,
-    transfer: ObjectTransfer,
-    masker: Callable[[str], str],
-    looked_at: int | None,
-) -> str:
-    """Why ETags cannot be compared, or nothing. Objects that a key of KMS encrypts have ETags that look like the MD5 of
-    the content and are not: compared, they would be copied anew for ever. So a few that differ in nothing else are
-    asked about: of the first `looked_at` stretches, or wherever they stand."""
-    if pair.options.compare != "etag":
-        return ""
-    doubtful: list[Operation] = []
-    merged = stretches(pair, KeyRange(), transfer, KeyFilter(pair.options, masker), comparing("etag"))
-    looked = 0
-    try:
-        async for stretch in merged:
-            doubtful += [
-                operation
-                for operation in stretch.operations
-                if operation.action is Action.COPY
-                and operation.source is not None
-                and operation.target is not None
-                and could_be_encrypted(operation.source, operation.target)
-            ]
-            looked += 1
-            if looked == looked_at or len(doubtful) >= _ASKED:
-                break
-    finally:
-        await merged.aclose()  # type: ignore[attr-defined]
-    for operation in doubtful[:_ASKED]:
-        for bucket, prefix in ((pair.target, pair.options.target_prefix), (pair.source, pair.options.source_prefix)):
-            if await asyncio.to_thread(store.encrypted, bucket, prefix + operation.key):
-                return "objects are encrypted with a key of KMS, whose ETags do not tell the content"
-    return ""
 
 
 async def _survey(parts: Parts, plan: BucketPlan, step: str, planned: Planned | None) -> None:

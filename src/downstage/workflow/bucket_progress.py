@@ -136,5 +136,9 @@ class Progressing:
             )
             for place, task in enumerate(tasks)
         )
-        keys = [key for task, one in zip(tasks, found, strict=True) for key in personal_keys(task, one, parts.sealer)]
+        keys = [
+            key
+            for task, one in zip(tasks, found, strict=True)
+            for key in personal_keys(task.context, one, parts.sealer)
+        ]
         return masked_keys(keys, parts.objects.masker, pair)

@@ -155,7 +155,6 @@ class _Proof:
     def __init__(self, parts: Parts, pair: BucketPair) -> None:
         self.pair = pair
         self.progress = Progressing(parts, pair)
-        self.look = BucketLook(parts, pair.target, leak_look(parts))
         self._parts = parts
         self._masker = parts.objects.masker
         self._last = last_sync(parts, pair)
@@ -178,8 +177,10 @@ class _Proof:
                 found = await few_at_a_time([lookup.operation(key) for key in new], _LOOKUPS)
                 return [operation for operation in found if operation is not None]
 
-            look = BucketLook(parts, pair.target, leak_look(parts), self.progress.seen, self.progress.carried)
-            self.look, self.progress.carry = look, look.carry
+            look = self.look = BucketLook(
+                parts, pair.target, leak_look(parts), self.progress.seen, self.progress.carried
+            )
+            self.progress.carry = look.carry
             checkpoints = await together(
                 prove_range(
                     task,

@@ -10,7 +10,7 @@ from downstage.ports import Checkpoint, Lane
 from downstage.syncing.gate import allowances
 from downstage.syncing.keys import PERSONAL
 from downstage.syncing.whole import settled_by
-from downstage.workflow.bucket_plans import BucketPlan, plans_of, renamed_of, survey, surveyed
+from downstage.workflow.bucket_plans import BUCKET_PLANS, BucketPlan, plans_of, renamed_of, survey, surveyed
 from downstage.workflow.bucket_proof import scan_buckets, verify_buckets
 from downstage.workflow.inventories import sorted_file
 from downstage.workflow.parts import ObjectWork, Parts, Step
@@ -23,8 +23,6 @@ TOGETHER = 4
 """Ranges of one bucket that one worker syncs at a time."""
 
 _MEGABYTE = 1_000_000
-_LARGE = 5 * 1024**3
-"""Above so many bytes an object is copied in parts."""
 
 
 def sync(parts: Parts, step: Step) -> str:
@@ -111,7 +109,7 @@ def _checkpoints(parts: Parts, work: ObjectWork) -> list[Checkpoint]:
 def _note_leftovers(parts: Parts, step: Step) -> None:
     """Says what deletes leave behind in versioned targets, where markers slow listings down as they pile up, and what
     large copies may leave behind in any: parts of an upload that nobody ended are billed for ever."""
-    for entry in step.intent(dict)["bucket_plans"]:
+    for entry in step.intent(dict)[BUCKET_PLANS]:
         counters = summed(parts.journal.checkpoints(parts.run.run_id, f"sync/{entry['target']}"))
         deleted = counters.get("deleted", 0)
         if entry["versioned"] and deleted and not entry["expires_versions"]:
@@ -122,7 +120,7 @@ def _note_leftovers(parts: Parts, step: Step) -> None:
                     "ExpiredObjectDeleteMarker"
                 )
             )
-        if counters.get("bytes_copied", 0) > _LARGE and entry.get("aborts_uploads") is False:
+        if counters.get("large") and entry.get("aborts_uploads") is False:
             parts.emit(
                 Note(
                     f"bucket {entry['target']} has no lifecycle rule that removes the parts of uploads that were never "

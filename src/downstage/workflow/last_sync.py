@@ -9,7 +9,6 @@ from typing import Any
 
 from downstage.domain.plan import BucketPair, Compare
 from downstage.syncing.listing import KeyRange
-from downstage.syncing.task import RangeTask
 from downstage.workflow.bucket_plans import archived_task, open_ranges, recorded, renamed_keys
 from downstage.workflow.inventories import listed_by
 from downstage.workflow.parts import Parts
@@ -52,7 +51,6 @@ def _read(parts: Parts, pair: BucketPair, entry: Mapping[str, Any]) -> LastSync:
     if listed is not None:
         started = min(started, math.floor(listed.created))  # listings tell whole seconds
     ranges = open_ranges(entry["ranges"], parts.sealer, context)
-    tasks = [RangeTask(f"{context}/personal/{n}", pair, keys, compare, 0) for n, keys in enumerate(ranges)]
     known = pair.delete and whole(checkpoints) and not counters.get("failed")
     return LastSync(
         compare,
@@ -61,5 +59,5 @@ def _read(parts: Parts, pair: BucketPair, entry: Mapping[str, Any]) -> LastSync:
         {name for name, _ in parts.journal.quarantined(run_id, archived_task(pair))},
         total_digest(checkpoints) if known else None,
         ranges,
-        renamed_keys(parts.journal, run_id, pair, tasks, parts.sealer, parts.objects.masker),
+        renamed_keys(parts.journal, run_id, pair, context, len(ranges), parts.sealer, parts.objects.masker),
     )

@@ -18,7 +18,7 @@ from downstage.syncing.listing import KeyRange, SourcePages
 from downstage.syncing.merge import UNLISTED_ARCHIVE, Action
 from downstage.syncing.renamed import sync_renamed
 from downstage.syncing.task import RangeTask
-from downstage.workflow.bucket_plans import archived_task, open_ranges, renamed_keys
+from downstage.workflow.bucket_plans import archived_task, open_ranges, renamed_keys, task_context
 from downstage.workflow.inventories import opened
 from downstage.workflow.parts import ObjectWork
 
@@ -45,8 +45,7 @@ def object_lane(tools: ObjectTools, work: ObjectWork, stop_at: float | None, lan
 async def _synced(tools: ObjectTools, work: ObjectWork, stop_at: float | None, lane: Lane) -> None:
     run, journal, pair = tools.run, tools.journal, work.pair
     ranges = open_ranges(work.ranges, tools.sealer, work.context)
-    tasks = [RangeTask(f"{work.context}/personal/{n}", pair, keys, work.compare, 0) for n, keys in enumerate(ranges)]
-    renamed = renamed_keys(journal, run.run_id, pair, tasks, tools.sealer, tools.masker)
+    renamed = renamed_keys(journal, run.run_id, pair, work.context, len(ranges), tools.sealer, tools.masker)
     found = {checkpoint.segment: checkpoint for checkpoint in journal.checkpoints(run.run_id, lane.task)}
     save = partial(journal.save_checkpoint, run.run_id, run.epoch, lane.task)
 
@@ -62,7 +61,9 @@ async def _synced(tools: ObjectTools, work: ObjectWork, stop_at: float | None, l
     def segment(place: int, listed: SourcePages | None) -> Coroutine[Any, Any, Checkpoint]:
         start = found.get(place, Checkpoint(place, work.segments))
         keys = ranges[place] if place < len(ranges) else KeyRange()
-        task = RangeTask(f"{work.context}/sync/{place}", pair, keys, work.compare, work.deletes[place], listed, True)
+        task = RangeTask(
+            task_context(work.context, "sync", place), pair, keys, work.compare, work.deletes[place], listed, True
+        )
         if place >= len(ranges):
             return sync_renamed(
                 task,

@@ -14,7 +14,7 @@ from downstage.domain.events import Note
 from downstage.domain.plan import Flag, ParameterFlag
 from downstage.errors import ConfigError, DownstageError, VerificationFailed
 from downstage.planning import guards
-from downstage.planning.consumers import check_others, unnamed
+from downstage.planning.consumers import check_others
 from downstage.planning.preflight import check_wipe, find_problems
 from downstage.ports import Journal, RunRecord, Sealer
 from downstage.proof import digest
@@ -165,7 +165,6 @@ def consumers_off(parts: Parts, step: Step) -> str:
     step.intent(lambda: {"enabled": sorted(consumer.function for consumer in found if consumer.enabled)})
     for consumer in found:
         parts.consumers.switch(consumer, on=False)
-    check_others(parts.plan, parts.consumers, parts.target_tables)
-    others = unnamed(parts.plan, parts.consumers, parts.target_tables)
+    others = check_others(parts.plan, parts.consumers, parts.target_tables)
     step.result(others=others)
     return f"{len(found)} off" + (f"; not held off: {', '.join(others)}" if others else "")

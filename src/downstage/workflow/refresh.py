@@ -21,6 +21,7 @@ from downstage.errors import DownstageError
 from downstage.ports import Durable, Journal, RunRecord
 from downstage.workflow import buckets, exports, gates, leaks, prepare, repair, search, search_domain, tables
 from downstage.workflow.backfill import BACKFILL, backfill
+from downstage.workflow.bucket_plans import BUCKET_PLANS
 from downstage.workflow.parity import PARITY, parity
 from downstage.workflow.parts import Parts, Step
 from downstage.workflow.reference import REPAIR
@@ -120,12 +121,22 @@ def forget_from(journal: Journal, run: RunRecord, step: str) -> None:
             intent = {} if name == "preflight" else record.intent  # that one plans what is done now
             kept = replace(record, state=StepState.PENDING.value, intent=intent)
             if TASKS.get(name):
-                journal.forget_step(run.run_id, run.epoch, f"{name}-tasks", TASKS[name])  # no step has that name
+                journal.forget_step(run.run_id, run.epoch, None, TASKS[name])
             journal.save_step(run.run_id, run.epoch, kept)
             continue
         journal.forget_step(run.run_id, run.epoch, name, TASKS.get(name, ()))
         if journal.step(run.run_id, gates.gate_of(name)) is not None:
             journal.forget_step(run.run_id, run.epoch, gates.gate_of(name), ())
+    if STEPS.index("preflight") < STEPS.index(step) <= STEPS.index("sync"):
+        _plan_buckets_anew(journal, run)
+
+
+def _plan_buckets_anew(journal: Journal, run: RunRecord) -> None:
+    """A sync that is done again looks again: what the preflight has planned tells what was there then."""
+    record = journal.step(run.run_id, "preflight")
+    if record is not None and BUCKET_PLANS in record.intent:
+        kept = {name: value for name, value in record.intent.items() if name != BUCKET_PLANS}
+        journal.save_step(run.run_id, run.epoch, replace(record, intent=kept))
 
 
 def _branch(parts: Parts, name: str) -> Callable[[], None]:

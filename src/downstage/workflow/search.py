@@ -9,7 +9,8 @@ from downstage.domain.events import Note, Progress
 from downstage.domain.outcome import StepState
 from downstage.domain.plan import SearchPlan
 from downstage.errors import AwsError, GuardRefused, JournalError, LeakFound, VerificationFailed
-from downstage.planning.consumers import RETENTION, SAFE, expected_hold, hours, starting_late, what_then
+from downstage.planning.assumptions import RETENTION
+from downstage.planning.consumers import SAFE, expected_hold, hours, starting_late, what_then
 from downstage.ports import Consumer
 from downstage.verify.compare import ID_MODULUS, Expected, expected_documents, id_digest
 from downstage.workflow.canaries import looked_for, none_found
