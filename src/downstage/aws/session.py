@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ import botocore.session
 from botocore import exceptions as faults
 from botocore.config import Config
 from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+from botocore.loaders import create_loader
 from botocore.parsers import ResponseParserError
 
 from downstage.domain.environment import Caller, Environment
@@ -42,6 +44,8 @@ _CREDENTIALS = {
 }
 _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"}
 
+
+_descriptions = cache(create_loader)  # of the services: reading them is most of what a client costs, so once a process
 
 IMPATIENCE = 5.0
 """Seconds that an impatient session waits for a connection, and for an answer."""
@@ -102,6 +106,7 @@ class Session:
                 session.set_config_variable("credentials_file", path)
             session.set_config_variable("region", environment.region)
             session.get_scoped_config()  # raises now if there is no such profile
+            session.register_component("data_loader", _descriptions(session.get_config_variable("data_path")))
             if environment.role:
                 _assume(session, environment, patient=self._patient)
         return session
