@@ -38,9 +38,9 @@ check: lint
 chaos: $(TOOLS)
 	$(BIN)/python -m tests.faults.chaos --moments 50 --log bench/results/chaos.md
 
-## chaos-runs: kill -9 five times in every step of whole refreshes in the sandbox, resumed each time (CI does ten)
+## chaos-runs: kill -9 six times in every step of whole refreshes in the sandbox, resumed each time (CI does ten)
 chaos-runs: $(TOOLS)
-	$(BIN)/python -m tests.chaos.runs --each 5 --log bench/results/chaos-runs.md
+	$(BIN)/python -m tests.chaos.runs --each 6 --log bench/results/chaos-runs.md
 
 ## bench: the figures in bench/results, beside their peers; best on an idle machine (bench/README.md)
 bench: $(TOOLS)

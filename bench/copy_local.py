@@ -52,9 +52,9 @@ from downstage.masking.compile import ItemMasker
 from downstage.masking.email import EmailPseudonyms
 from downstage.masking.keys import MaskKey
 from downstage.masking.sealing import KeySealer
+from downstage.planning.schedule import INTERLEAVED
 from downstage.ports import Checkpoint, RawItem
 from downstage.wire import dynamodb as wire
-from downstage.workflow.tables import INTERLEAVED
 
 HERE = Path(__file__).parent
 _REGION = "us-east-1"

@@ -1,9 +1,7 @@
 """Whether a copied item costs the same with more workers and in larger tables, and whether memory stays flat.
 
-Real lanes (`app.worker.copy_lane`: sealed checkpoints in a SQLite journal, the identity asked, four segments
-interleaved) on the product's local engine, in its spawned processes, against the canned endpoint. Each worker copies a
-small table first, which is not counted: sign-in and imports. It then writes down its CPU, its time and the most memory
-that it ever had.
+Real lanes (`lanes.py`) on the product's local engine, in its spawned processes, against the canned endpoint. Each
+worker copies a small table first, which is not counted: sign-in and imports.
 
     workers   CPU an item with 1 and with 2 workers; the rate of both where each connection may do so much a second
     sizes     one worker, tables of 10,000, 100,000 and 1,000,000 items, no two alike (see `endpoint.py`)
@@ -21,49 +19,21 @@ import shlex
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
-from itertools import count
 from pathlib import Path
 
-import peers
+import lanes
 from copy_served import Served, served
 
-from downstage.app.orders import Order
-from downstage.app.places import SqlitePlace, open_journal
-from downstage.app.worker import copy_lane
-from downstage.domain.environment import Environment
-from downstage.domain.plan import MaskingPlan, Rates
 from downstage.engines.local import LocalEngine
-from downstage.masking.compile import fingerprint
-from downstage.masking.keys import MaskKey
-from downstage.ports import Lane, RunRecord
-from downstage.workflow.parts import TableWork
-from downstage.workflow.tables import INTERLEAVED
+from downstage.planning.schedule import INTERLEAVED
 
 HERE = Path(__file__).parent
-ACCOUNT = "222222222222"
 PAGE_ITEMS = 900
 SIZES = (10_000, 100_000, 1_000_000)
 _MADE_PAGES = 60
-_KEY = bytes(range(7, 71))
-_PLAN = MaskingPlan("env:MASK_KEY", "u-{token}@test.example.com", "test")
-_RUN = RunRecord("run-1", "test", "copy", "running", 1, "2027-01-15T08:00:00Z", "", {})
-_FEW, _WHOLE = "few-target", "target"
-
-
-@dataclass(frozen=True)
-class Note:
-    """What one worker wrote down after a lane: what it had used when it began to count, and by then."""
-
-    worker: int
-    began: float
-    ended: float
-    cpu_before: float
-    cpu: float
-    peak_mb: float
 
 
 @dataclass(frozen=True)
@@ -86,79 +56,18 @@ def copy(endpoint: Served, workers: int, segments: int, cap: float, *, expected:
     """Copies the whole table by `workers` processes of the local engine. Raises if an item is missing or not masked."""
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
-        order = _order(endpoint, Path(folder), segments)
-        open_journal(order.journal).create_run(_RUN)
-        lanes = [
-            Lane(f"copy/{_WHOLE}", tuple(range(first, segments, segments // INTERLEAVED)))
-            for first in range(segments // INTERLEAVED)
-        ]
+        order = lanes.begun(endpoint.plain, Path(folder), segments)
         endpoint.counts()
-        for _ in LocalEngine(workers).run(partial(counted, order, Path(folder)), lanes):
+        for _ in LocalEngine(workers).run(partial(lanes.counted, order, Path(folder)), lanes.lanes(segments)):
             pass
-        written = endpoint.counts()
-        noted = [Note(**json.loads(file.read_text())) for file in Path(folder).glob("lane-*.json")]
-        checkpoints = open_journal(order.journal).checkpoints(_RUN.run_id, f"copy/{_WHOLE}")
-        items = sum(checkpoint.counters["written"] for checkpoint in checkpoints)
-    assert all(checkpoint.done for checkpoint in checkpoints), "a segment has not ended"
-    assert items == expected <= written["written"], f"{items} items were copied of {expected}"
-    assert written["addresses"] == 0, "an address got through"
-    used = 0.0
-    for worker in {note.worker for note in noted}:
-        own = [note for note in noted if note.worker == worker]
-        used += max(note.cpu for note in own) - min(note.cpu_before for note in own)
-    seconds = max(note.ended for note in noted) - min(note.began for note in noted)
-    peak = max(note.peak_mb for note in noted)
-    assert len({note.worker for note in noted}) == workers, "a worker had nothing to do"
-    return Copied(workers, items, cap, used / items * 1e6, items / seconds, peak, load)
-
-
-def counted(order: Order, folder: Path, lane: Lane) -> None:
-    """In a worker: one lane, and what it cost."""
-    _warm_up(order, folder)
-    began, before = time.time(), peers.cpu()
-    copy_lane(order, lane)
-    note = Note(os.getpid(), began, time.time(), before, peers.cpu(), peers.peak_mb())
-    (folder / f"lane-{lane.segments[0]}.json").write_text(json.dumps(asdict(note)))
-
-
-_warm: list[int] = []
-
-
-def _warm_up(order: Order, folder: Path) -> None:
-    """A segment of the small table that no other worker has, once a process."""
-    if _warm:
-        return
-    number = next(number for number in count() if _claimed(folder / f"worker-{number}"))
-    few = TableWork("few", f"{_FEW}-{number}", ("pk", "sk"), 1, None, 0.0)
-    copy_lane(replace(order, tables=(few,)), Lane(f"copy/{few.target}", (0,)))
-    _warm.append(number)
-
-
-def _claimed(mark: Path) -> bool:
-    try:
-        mark.touch(exist_ok=False)
-    except FileExistsError:
-        return False
-    return True
-
-
-def _order(endpoint: Served, folder: Path, segments: int) -> Order:
-    source = Environment("prod", ACCOUNT, "us-east-1", endpoint=endpoint.plain)
-    target = Environment("test", ACCOUNT, "us-east-1", endpoint=endpoint.plain)
-    return Order(
-        source,
-        target,
-        _PLAN,
-        fingerprint(_PLAN, MaskKey(_KEY)),
-        None,
-        Rates(1e9, 1e9, 1e9),
-        2,
-        SqlitePlace(folder / "journal.sqlite"),
-        None,
-        _RUN.run_id,
-        _RUN.epoch,
-        (TableWork("source", _WHOLE, ("pk", "sk"), segments, None, 0.0),),
-    )
+        there = endpoint.counts()
+        written = lanes.written(order, Path(folder))
+    assert written.items == expected <= there["written"], f"{written.items} items were copied of {expected}"
+    assert there["addresses"] == 0, "an address got through"
+    assert len(written.warm_up()) == workers, "a worker had nothing to do"
+    peak = max(note.peak_mb for note in written.notes)
+    us, rate = written.cpu() / written.items * 1e6, written.items / written.seconds
+    return Copied(workers, written.items, cap, us, rate, peak, load)
 
 
 def by_workers(rounds: int, pages: int, page_items: int, cap: float) -> list[Copied]:
@@ -242,7 +151,7 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="*", default=list(SIZES))
     parser.add_argument("--out", type=Path, default=HERE / "results/copy_scale.json")
     arguments = parser.parse_args()
-    os.environ.update(peers.environment(ACCOUNT), MASK_KEY=_KEY.hex())
+    os.environ.update(lanes.environ())
     workers: list[Copied] = []
     if arguments.rounds:
         workers = by_workers(arguments.rounds, arguments.pages, arguments.page_items, arguments.cap)

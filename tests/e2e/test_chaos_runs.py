@@ -1,4 +1,5 @@
-"""Ten kills over whole refreshes, each resumed: the short form of `make chaos-runs`."""
+"""Ten kills over whole refreshes, each between the end of a step's work and its record: the short form of
+`make chaos-runs`."""
 
 from __future__ import annotations
 

@@ -1,8 +1,12 @@
-"""One sandbox, refreshed by each engine: serial, local and spark end with the same digests, counts and report."""
+"""One sandbox, refreshed by each engine: serial, local and spark end with the same digests, counts and report; so does
+a cluster that loses an executor in the middle of the copy."""
 
 from __future__ import annotations
 
+import json
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,12 +16,18 @@ import pytest
 
 pytest.importorskip("pyspark", reason="pyspark is not installed: pip install 'downstage[spark]'")
 
-from tests.e2e.conftest import Cli, Place
+from downstage.sandbox import layout
+from downstage.sandbox.clients import Account
+from downstage.testing.lanework import noted
+from tests import sparks
+from tests.e2e.conftest import Answer, Cli, Place
 from tests.e2e.looking import essence, once, outcome_of, started, state_of
 
 pytestmark = pytest.mark.e2e
 
 ENGINES = ("serial", "local", "spark")
+DRIVER = Path(__file__).parents[1] / "faults" / "spark_driver.py"
+KEY = "/downstage/mask-key"
 
 
 def test_every_engine_ends_with_the_same_environment(here: Cli, place: Place, elsewhere: Callable[[], Path]) -> None:
@@ -45,6 +55,68 @@ def test_what_a_killed_driver_began_another_engine_ends(here: Cli, place: Place,
     assert outcome_of(answer)["result"] == "proven"
     assert not {"wipe", "deploy"} & set(started(answer))
     assert not any(psutil.pid_exists(pid) for pid in family)
+
+
+def test_a_cluster_that_loses_an_executor_in_the_middle_of_the_copy_is_proven(
+    here: Cli, place: Place, elsewhere: Callable[[], Path], tmp_path: Path
+) -> None:
+    """SIGKILL of the Java, and of its Python worker, after a page was written and before that is recorded."""
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    config = elsewhere()
+    key = config.with_name("mask.key").read_text(encoding="utf-8").strip()
+    production = Account(place.endpoint, layout.PROD_ACCOUNT).ssm()
+    production.put_parameter(Name=KEY, Value=key, Type="SecureString", Overwrite=True)
+    with sparks.cluster(tmp_path) as url:
+        answer = Answer(*_faulty(here, _for_cluster(config, url), marks))
+    assert answer.code == 0, answer.out[-2000:] + answer.err[-2000:]
+    assert len(noted(marks, "struck-executor")) == 1
+    lanes = {path.name.split("-")[1] for path in marks.glob("attempt-*")}
+    assert len(noted(marks, "attempt")) > len(lanes), "no lane was run again"
+    outcome = outcome_of(answer)
+    assert outcome["result"] == "proven"
+    for table in outcome["tables"]:
+        items = place.truth["items"][table["source"]]["total"]
+        assert table["read"] == items
+        assert table["written"] + table["expired"] == items
+        assert table["in_target"] == table["written"]
+        assert table["digest_written"] == table["digest_target"] != ""
+
+
+def _for_cluster(config: Path, url: str) -> Path:
+    """The configuration for a cluster, and the key where its workers read it."""
+    text = config.read_text(encoding="utf-8")
+    settings = json.dumps(sparks.SMALL | sparks.ON_LOOPBACK)
+    for old, new in (
+        ('key: "file:mask.key"', f'key: "ssm:{KEY}"'),
+        ("workers: 2}", f'workers: 2, segments: 8, spark: {{master: "{url}", conf: {settings}}}}}'),
+    ):
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    config.write_text(text, encoding="utf-8")
+    return config
+
+
+def _faulty(here: Cli, config: Path, marks: Path) -> tuple[int, str, str]:
+    """A refresh by the command line behind the trap: exit code, standard output and error."""
+    done = subprocess.run(
+        [sys.executable, str(DRIVER), "refresh", "test", "--config", str(config), "--engine", "spark", "--json"],
+        env=here.environ(
+            {
+                "FAULTS": "executor",
+                "AT": "2",
+                "MARKS": str(marks),
+                "PYTHONPATH": sparks.pythonpath(),
+                "PYSPARK_PYTHON": sys.executable,
+                "SPARK_LOCAL_IP": "127.0.0.1",
+            }
+        ),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
 
 
 def java_of(pid: int) -> list[int]:

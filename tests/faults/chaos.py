@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from downstage.journals.sqlite import SqliteJournal
+from downstage.planning.schedule import INTERLEAVED
 from downstage.workflow.sums import summed, total_digest, whole
-from downstage.workflow.tables import INTERLEAVED
 from tests.faults.endpoint import PROD, TEST, Endpoint, Item, Table
 from tests.faults.lanes import KEYS, SOURCE, TARGET, items_of, masked, proof_of
 from tests.faults.moments import Moment, moments

@@ -23,8 +23,12 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
 LIFE = r"""
 import os, socket, sys, threading
+from downstage.durable import dbos
 from downstage.durable.dbos import DbosQueue
 database, executor, hold = sys.argv[1:4]
+for word in sys.argv[4:]:
+    if word.startswith("flow-"):
+        dbos.FLOW = word
 if "offline" in sys.argv:
     def refuse(self, address):
         raise AssertionError(f"connects to {address}")
@@ -38,6 +42,7 @@ def carry(run_id):
     say("ends", run_id)
     return "finished"
 with DbosQueue(database, executor, carry) as queue:
+    say("left-behind", *queue.left_behind)
     say("up")
     for line in sys.stdin:
         word, *rest = line.split()
@@ -162,6 +167,30 @@ def test_a_lost_state_costs_nothing_but_the_queue(database: str, tmp_path: Path)
         assert second.under_way() == []
         second.tell("put test-1 test")  # as the runner does, which finds it in the journal
         second.until("ends test-1")
+
+
+def test_what_another_version_had_under_way_holds_up_nothing_and_may_be_handed_over_again(
+    database: str, tmp_path: Path
+) -> None:
+    """DBOS itself would leave it pending for ever, and count it against its environment's turn."""
+    with life(database, "machine-a", "test-1") as first:
+        first.tell("put test-1 test")
+        first.tell("put test-2 test")
+        first.until("begins test-1")
+        assert first.heard[0] == "left-behind"
+        first.end()
+    with life(database, "machine-a", "none", "flow-2") as second:
+        assert "left-behind test-1 test-2" in second.heard
+        assert second.under_way() == []
+        second.tell("put test-1 test")  # as the runner does, which finds it in the journal
+        second.until("ends test-1")
+        while second.under_way():
+            pass  # its end is told before it is recorded
+    with life(database, "machine-a", "none", "flow-2") as third:
+        assert "left-behind" in third.heard  # it is said once
+    with sqlite3.connect(tmp_path / "runner.sqlite") as connection:
+        rows = connection.execute("select application_version, status from workflow_status order by 1, 2").fetchall()
+    assert rows == [("flow-1", "CANCELLED"), ("flow-1", "CANCELLED"), ("flow-2", "SUCCESS")]
 
 
 def test_importing_the_command_line_does_not_import_dbos() -> None:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from downstage.app import policies
 from downstage.app.runs import Project
+from downstage.app.wiring import Sides
 from downstage.cli.main import app
 from downstage.sandbox import Sandbox, layout
 from tests.permissions.evaluator import Request, allowed
@@ -20,6 +21,7 @@ from tests.permissions.recording import Recorder, recording
 
 pytestmark = pytest.mark.integration
 
+FURTHER = "us-west-1"
 SIDES = {"prod": "source", "test": "target"}
 BUCKETS = {layout.PROD_BUCKET: layout.PROD_ACCOUNT, layout.TEST_BUCKET: layout.TEST_ACCOUNT}
 COMMANDS = (
@@ -33,6 +35,12 @@ COMMANDS = (
 )
 
 
+def make_a_replica(config: Path) -> None:
+    """A table that is wiped has a copy in a further region."""
+    client = Sides.of(Project.open(config).plan("test")).target.client("dynamodb")
+    client.update_table(TableName=layout.TEST_TABLE, ReplicaUpdates=[{"Create": {"RegionName": FURTHER}}])
+
+
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A small sandbox whose run keeps its journal in the control table: those calls count too."""
@@ -40,7 +48,9 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     try:
         record = box.up(cases=20)
         path = record.config_path
-        path.write_text(path.read_text(encoding="utf-8").replace("journal: sqlite", "journal: dynamodb"))
+        text = path.read_text(encoding="utf-8").replace("journal: sqlite", "journal: dynamodb")
+        path.write_text(text.replace("      wipe:\n", f"      wipe:\n        regions: [{layout.REGION}, {FURTHER}]\n"))
+        make_a_replica(path)
         yield path
     finally:
         box.down()
@@ -90,6 +100,8 @@ def test_the_refresh_called_what_matters(recorder: Recorder) -> None:
         ("s3", "ListObjectsV2"),
         ("es", "POST"),
     } <= recorder.called["test"]
+    removed = [request for request in recorder.requests["test"] if request.action == "dynamodb:DeleteTableReplica"]
+    assert [FURTHER in request.resource for request in removed] == [True]
 
 
 def test_nothing_that_was_called_in_production_changes_anything(recorder: Recorder) -> None:

@@ -29,7 +29,7 @@ environments:
       flags:
         - dynamodb: {table: app-deploy-test, key: {pk: {S: a}, sk: {S: a}}, set: {current: {S: alpha}}}
         - ssm: {name: /app/test/table, value: alpha}
-      wipe: {tables: ["app-test-*", "old-[ab]"], domains: ["search-test-*"]}
+      wipe: {tables: ["app-test-*", "old-[ab]"], domains: ["search-test-*"], regions: [us-east-1, us-west-1]}
       deploy: {clone: {}}
       streams: {functions: ["streams_test_*", indexer], regions: [us-east-1, us-west-1]}
       tables:

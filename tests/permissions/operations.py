@@ -24,6 +24,7 @@ NEEDS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ),
     ("dynamodb", "TransactWriteItems"): ("dynamodb:ConditionCheckItem", "dynamodb:PutItem", "dynamodb:DeleteItem"),
     ("dynamodb", "CreateTable"): ("dynamodb:CreateTable", "dynamodb:TagResource"),
+    ("dynamodb", "UpdateTable"): ("dynamodb:UpdateTable", "dynamodb:DeleteTable", "dynamodb:DeleteTableReplica"),
     ("dynamodb", "ExportTableToPointInTime"): (
         "dynamodb:ExportTableToPointInTime",
         "s3:PutObject",

@@ -68,6 +68,8 @@ class Recorder:
                     for kind, item in change.items()
                 ),
             )
+        elif (service, operation) == ("dynamodb", "UpdateTable"):
+            self.note(place, service, operation, *_updating(place, region, given))
         elif (service, operation) in _NO_RESOURCE:
             self.note(place, service, operation, Request(actions_of(service, operation)[0], "*", context))
         else:
@@ -235,6 +237,18 @@ def recording(recorder: Recorder) -> Iterator[None]:
 
 def _table(place: Environment, name: str, region: str) -> str:
     return f"arn:aws:dynamodb:{region}:{place.account}:table/{name}"
+
+
+def _updating(place: Environment, region: str, given: Mapping[str, Any]) -> Iterator[Request]:
+    """A replica that is removed is deleted in its own region."""
+    owned = {"aws:ResourceAccount": place.account}
+    table = _table(place, given["TableName"], region)
+    yield Request("dynamodb:UpdateTable", table, {**owned, "aws:RequestedRegion": region})
+    for update in given.get("ReplicaUpdates", ()):
+        there = update["Delete"]["RegionName"]
+        for action in ("dynamodb:DeleteTable", "dynamodb:DeleteTableReplica"):
+            arn = _table(place, given["TableName"], there)
+            yield Request(action, arn, {**owned, "aws:RequestedRegion": there})
 
 
 def _first_key(given: Mapping[str, Any]) -> str | None:

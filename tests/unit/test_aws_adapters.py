@@ -181,6 +181,7 @@ def test_a_delete_waits_until_the_table_is_gone() -> None:
         described(),
         described("UPDATING"),
         described(),
+        described(),
         ("delete_table", {}),
         described("DELETING"),
         ("describe_table", absent()),
@@ -197,8 +198,9 @@ def test_a_table_that_is_going_is_only_waited_for() -> None:
 
 def test_protection_is_taken_off_and_settles_before_the_delete() -> None:
     client = Client(
-        described(DeletionProtectionEnabled=True),
+        described("UPDATING"),
         described(),
+        described(DeletionProtectionEnabled=True),  # it may have been switched on until now
         ("update_table", {}),
         described("UPDATING"),
         described(),
@@ -206,6 +208,23 @@ def test_protection_is_taken_off_and_settles_before_the_delete() -> None:
         ("describe_table", absent()),
     )
     assert TableControl(session(client), sleep=Waits()).delete("app-test") is True
+
+
+def test_a_table_that_something_changes_at_that_moment_is_asked_for_again() -> None:
+    busy = ClientError({"Error": {"Code": "ResourceInUseException", "Message": "x"}}, "DeleteTable")
+    client = Client(
+        described(),
+        described(),
+        described(),
+        ("delete_table", busy),
+        ("delete_table", {}),
+        ("describe_table", absent()),
+    )
+    assert TableControl(session(client), sleep=Waits()).delete("app-test") is True
+    denied = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "x"}}, "DeleteTable")
+    client = Client(described(), described(), described(), ("delete_table", denied))
+    with pytest.raises(AwsError, match="AWS denies it"):
+        TableControl(session(client), sleep=Waits()).delete("app-test")
 
 
 def test_empty_means_that_a_consistent_scan_ended_with_nothing() -> None:

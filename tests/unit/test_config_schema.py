@@ -52,6 +52,14 @@ def expect(text: str) -> str:
             f"23:24: unknown key 'x' in {REFRESH}.deploy.clone; it has no keys",
         ),
         (changed("wipe: {tables", "wipe: {table"), f"22:14: unknown key 'table' in {REFRESH}.wipe; did you mean"),
+        (
+            changed("wipe: {tables", "wipe: {regions: [us-west-1], tables"),
+            f"22:14: {REFRESH}.wipe.regions must name the environment's own region us-east-1 as well",
+        ),
+        (
+            changed("wipe: {tables", "wipe: {regions: [west], tables"),
+            f"22:24: {REFRESH}.wipe.regions[0] must be a region",
+        ),
         (changed("version: 1", "version: 2"), "1:1: version must be 1"),
         (changed("version: 1\n", ""), "1:1: the configuration needs the key 'version'"),
         (changed("masking: {key", "masking: {k"), "33:1: masking needs the key 'key'"),

@@ -24,7 +24,7 @@ from downstage.domain.plan import (
 )
 from downstage.domain.refs import SourceBucket, SourceTable, TargetBucket, TargetTable
 from downstage.domain.table_schema import ParityTerms
-from downstage.planning.essence import essence
+from downstage.planning.essence import _matters, essence
 from downstage.testing.world import COPIES, DOCUMENTS, FLAGS, PROD, REGION, SOURCE, TARGET, TEST, plan_of
 
 PLAN = plan_of()
@@ -73,6 +73,7 @@ TELLING: dict[str, RefreshPlan] = {
     "delete": replace(PLAN, buckets=(BucketPair(SourceBucket(PROD, DOCUMENTS), TargetBucket(TEST, COPIES), False),)),
     "what is wiped": replace(PLAN, wipe=Wipe(("app-test-only",), ())),
     "whether it is wiped": replace(PLAN, wipe=None),
+    "where it is wiped": replace(PLAN, wipe=Wipe(("app-test*",), ("search-test*",), ("us-west-1",))),
     "who deploys": replace(PLAN, deploy=Deploy("clone", {})),
     "consumers": replace(PLAN, streams=Streams(("another",))),
     "an item flag": replace(
@@ -100,6 +101,10 @@ def test_the_digest_does_not_depend_on_where_it_is_made() -> None:
     assert (PLAN.tables[0].source.name, PLAN.tables[0].target.name) == (SOURCE, TARGET)
     assert essence(PLAN) == essence(plan_of())
     assert len(essence(PLAN)) == 16
+
+
+def test_a_run_from_before_there_were_further_regions_is_the_same_refresh() -> None:
+    assert _matters(PLAN)["wipe"] == [["app-test*"], ["search-test*"]]
 
 
 def test_every_setting_of_a_plan_was_thought_of() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from downstage.app.estimating import means_of
+from downstage.console.estimate import sentences
 from downstage.domain.glue import GluePlan
 from downstage.domain.plan import EnginePlan
 from downstage.domain.prices import Prices
@@ -172,13 +173,37 @@ def test_without_the_compiled_loops_the_copy_takes_three_times_the_work() -> Non
     assert step(pure, "verify-tables") == step(compiled, "verify-tables")
 
 
-def test_tables_go_one_after_the_other_and_buckets_beside_them() -> None:
-    two = estimate(load(LARGE, LARGE))
-    assert step(two, "copy") == pytest.approx(2 * step(estimate(load(LARGE)), "copy"))
+def test_tables_go_side_by_side_and_buckets_beside_them() -> None:
+    two = load(LARGE, replace(LARGE, source="other", target="other-test"))
+    assert step(estimate(two), "copy") == pytest.approx(step(estimate(load(LARGE)), "copy"))
+    assert step(estimate(replace(two, write_rate=1000.0)), "copy") == pytest.approx(4e9 / 1000)
+    alone = estimate(replace(two, means=Means("serial")))
+    assert step(alone, "copy") == pytest.approx(2 * step(estimate(load(LARGE)), "copy"))
+    assert alone.bottleneck.startswith("one lane at one time for 2 tables, the slowest of which is table app-test: ")
     both = estimate(load(LARGE, buckets=(BucketLoad("a", "b", 1000),)))
     assert step(both, "copy and sync") == step(estimate(load(LARGE)), "copy")
     huge = estimate(load(TableLoad("a", "b", 1, 1), buckets=(BucketLoad("a", "docs", BILLION),), means=MANY))
     assert huge.bottleneck.startswith("bucket docs: the 3,500 copies a second")
+
+
+@pytest.mark.parametrize(
+    ("means", "said"),
+    [
+        (Means("spark", 64), "64 at one time by the workers of Spark"),
+        (Means("glue", 36, dpus=10), "36 at one time by 10 DPUs of AWS Glue"),
+        (Means("local", 2), ""),
+    ],
+)
+def test_past_this_machine_the_plan_tells_lanes_workers_rate_and_what_limits_it(means: Means, said: str) -> None:
+    work = load(LARGE, means=means)
+    lines = [line for line in sentences(estimate(work), work) if line.startswith("copy: ")]
+    if not said:
+        assert lines == []
+        return
+    assert lines == [
+        f"copy: 51,879 segments in 12,970 lanes, {said}; about 2,000 items a second, limited by table app-test: what a "
+        "new on-demand table takes for writes (4,000 a second)"
+    ]
 
 
 def test_a_listing_holds_up_a_bucket_that_has_all_it_needs() -> None:

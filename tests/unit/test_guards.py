@@ -16,6 +16,7 @@ from downstage.domain.plan import BucketPair, EnginePlan, ItemFlag, MaskingPlan,
 from downstage.domain.refs import SourceBucket, SourceDomain, SourceTable, TargetBucket, TargetDomain, TargetTable
 from downstage.errors import GuardRefused, RunConflict
 from downstage.planning import guards
+from downstage.ports import Replica
 
 PROD, TEST, OTHER, REGION = "111111111111", "222222222222", "333333333333", "us-east-1"
 
@@ -210,6 +211,27 @@ def test_wipes_that_are_well() -> None:
         source_names={"efcms-prod-alpha"},
     )
     guards.check_wipe((), ())
+
+
+@pytest.mark.parametrize(
+    ("replica", "fragments"),
+    [
+        (
+            Replica("eu-north-1", TEST),
+            ("it has a replica in eu-north-1, which 'wipe.regions' does not name", "name that"),
+        ),
+        (Replica("us-west-1", OTHER), (f"its replica in us-west-1 lies in account {OTHER}, not in 'test'", "yourself")),
+    ],
+)
+def test_a_table_with_a_copy_beyond_reach_is_not_wiped(replica: Replica, fragments: tuple[str, ...]) -> None:
+    regions = (REGION, "us-west-1")
+    refused(
+        lambda: guards.check_replicas("test-alpha", LOWER, [Replica("us-west-1", TEST), replica], regions),
+        f"wiping table 'test-alpha' in {REGION}",
+        *fragments,
+    )
+    guards.check_replicas("test-alpha", LOWER, [Replica("us-west-1", TEST)], regions)
+    guards.check_replicas("test-alpha", LOWER, [], ())
 
 
 def test_wiping_domains_is_called_so() -> None:

@@ -75,6 +75,52 @@ def test_the_target_role_makes_fills_and_wipes_by_name_and_pattern(everything: R
     assert not may(everything, "target", "dynamodb:BatchWriteItem", table(TEST, "app-test-beta"))
 
 
+def test_what_is_wiped_in_further_regions_is_deleted_there_and_nothing_else(
+    everything: Records, tmp_path: Path
+) -> None:
+    def west(name: str, account: str = TEST) -> str:
+        return table(account, name).replace("us-east-1", "us-west-1")
+
+    def domain(region: str) -> str:
+        return f"arn:aws:es:{region}:{TEST}:domain/search-test-alpha"
+
+    single = records(
+        tmp_path, EVERYTHING.replace(", regions: [us-east-1, us-west-1]}\n      deploy", "}\n      deploy")
+    )
+    for action in ("DescribeTable", "UpdateTable", "DeleteTable", "DeleteTableReplica"):
+        assert may(everything, "target", f"dynamodb:{action}", west("app-test-alpha")), action
+        assert not may(single, "target", f"dynamodb:{action}", west("app-test-alpha")), action
+        for other in (
+            west("other"),
+            west("app-test-alpha", PROD),
+            west("app-test-alpha").replace("us-west-1", "eu-west-1"),
+        ):
+            assert not may(everything, "target", f"dynamodb:{action}", other), (action, other)
+    for action in ("Scan", "BatchWriteItem", "CreateTable", "CreateTableReplica"):
+        assert not may(everything, "target", f"dynamodb:{action}", west("app-test-alpha")), action
+    assert not may(everything, "target", "dynamodb:DeleteTableReplica", table(TEST, "app-test-alpha"))
+    for name in ("app-deploy-test", "downstage-control"):
+        assert not may(everything, "target", "dynamodb:DeleteTable", west(name))
+    for listing in ("dynamodb:ListTables", "es:ListDomainNames"):
+        for region, wanted in (("us-east-1", True), ("us-west-1", True), ("eu-west-1", False)):
+            documents = everything["target"]["policies"].values()
+            assert allowed(documents, Request(listing, "*", {"aws:RequestedRegion": region})) is wanted
+    for action in ("es:DescribeDomain", "es:DeleteDomain"):
+        assert may(everything, "target", action, domain("us-west-1"))
+        assert not may(single, "target", action, domain("us-west-1"))
+    assert may(everything, "target", "es:ESHttpDelete", domain("us-west-1") + "/app-case")
+    assert not may(everything, "target", "es:CreateDomain", domain("us-west-1"))
+    assert not may(everything, "target", "es:ESHttpPut", domain("us-west-1") + "/app-case")
+
+
+def test_even_a_pattern_that_reaches_the_flags_deletes_none_of_them_in_any_region(tmp_path: Path) -> None:
+    found = records(tmp_path, EVERYTHING.replace('"app-test-*"', '"app-*"'))
+    west = table(TEST, "app-deploy-test").replace("us-east-1", "us-west-1")
+    for action in ("DeleteTable", "DeleteTableReplica"):
+        assert not may(found, "target", f"dynamodb:{action}", west)
+        assert may(found, "target", f"dynamodb:{action}", west.replace("deploy", "any"))
+
+
 def test_flags_and_journal_are_written_and_never_deleted(everything: Records) -> None:
     assert may(everything, "target", "dynamodb:UpdateItem", table(TEST, "app-deploy-test"))
     assert may(everything, "target", "dynamodb:Query", table(TEST, "downstage-control"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import gzip
 import itertools
 import json
 import random
@@ -29,6 +28,7 @@ from downstage.masking.nested import NestedMasker
 from downstage.masking.raw import RawMasker
 from downstage.masking.walk import AddressWalk
 from downstage.ports import Item
+from tests.packing import gzipped
 
 PSEUDONYMS = EmailPseudonyms(MaskKey(bytes(range(64))), "test", "u-{token}@test.example.com", ["ours.example"])
 ADDRESS = "bob.lee@agency.example"
@@ -108,7 +108,7 @@ IN_PLACE = [
     f"/confirm/{b64(ADDRESS.encode())}",
     f"x\n{b64(ADDRESS.encode())}",
     "Reply to bob.lee=40agency.example =E2=80=94 the clerk",
-    b64(gzip.compress(ADDRESS.encode(), mtime=0)),
+    b64(gzipped(ADDRESS.encode())),
     b64(zstandard.compress(ADDRESS.encode())),
     b64(ADDRESS.encode() * 8)[:76] + "\n" + b64(ADDRESS.encode() * 8)[76:],
     '"john doe"@agency.example',
@@ -142,7 +142,7 @@ def test_names_and_sets_go_the_slow_way(text: str, shape: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [ADDRESS.encode(), b"a@b", gzip.compress(ADDRESS.encode()), zstandard.compress(ADDRESS.encode())]
+    "content", [ADDRESS.encode(), b"a@b", gzipped(ADDRESS.encode()), zstandard.compress(ADDRESS.encode())]
 )
 def test_a_binary_goes_the_slow_way(content: bytes) -> None:
     item: Item = {"v": {"S": ADDRESS}, "b": {"B": b64(content)}}
@@ -156,7 +156,7 @@ def test_a_binary_goes_the_slow_way(content: bytes) -> None:
     [
         {ADDRESS: {"S": "1"}, BOB: {"S": "2"}},
         {"a": {"SS": [ADDRESS, BOB]}},
-        {"a": {"S": b64(gzip.compress(ADDRESS.encode())[:-8])}},
+        {"a": {"S": b64(gzipped(ADDRESS.encode())[:-8])}},
         {"a": {"B": "not base64"}},
     ],
 )
@@ -371,7 +371,7 @@ def broken_checksum(raw: bytes, at: int) -> bytes:
     return raw[:at] + bytes([raw[at] ^ 0x55]) + raw[at + 1 :]
 
 
-GZIPPED = gzip.compress(CONTENT, mtime=0)
+GZIPPED = gzipped(CONTENT)
 NAMED = GZIPPED[:3] + b"\x1c" + GZIPPED[4:10] + b"\x03\x00abcname\x00comment\x00" + GZIPPED[10:]
 
 
@@ -381,7 +381,7 @@ NAMED = GZIPPED[:3] + b"\x1c" + GZIPPED[4:10] + b"\x03\x00abcname\x00comment\x00
         broken_checksum(GZIPPED, len(GZIPPED) - 8), broken_checksum(GZIPPED, len(GZIPPED) - 1),
         broken_checksum(GZIPPED, len(GZIPPED) - 8) + b"rest", broken_checksum(NAMED, len(NAMED) - 8),
         broken_checksum(zlib.compress(CONTENT), len(zlib.compress(CONTENT)) - 1),
-        gzip.compress(b"clean") + broken_checksum(GZIPPED, len(GZIPPED) - 8),
+        gzipped(b"clean") + broken_checksum(GZIPPED, len(GZIPPED) - 8),
     ],
 )  # fmt: skip
 def test_a_wrong_checksum_hides_no_address(raw: bytes) -> None:
@@ -395,7 +395,7 @@ def test_a_wrong_checksum_hides_no_address(raw: bytes) -> None:
 
 
 def test_a_wrong_checksum_over_nothing_is_left_alone() -> None:
-    raw = broken_checksum(gzip.compress(b"nothing in here"), -8 + len(gzip.compress(b"nothing in here")))
+    raw = broken_checksum(gzipped(b"nothing in here"), -8 + len(gzipped(b"nothing in here")))
     assert NestedMasker(PSEUDONYMS.replace).binary(raw) is raw
 
 

@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -302,8 +303,10 @@ def test_a_due_refresh_that_cannot_begin_is_told_once(
     run = project.enqueue("test", ("preflight",))
     monkeypatch.delenv("KEY")
     said: list[str] = []
-    runner = background.Runner(lambda: Project.open(path), Silent(), said.append, lambda: NOON)
+    now = [NOON]
+    runner = background.Runner(lambda: Project.open(path), Silent(), said.append, lambda: now[0])
     for _ in range(3):
+        now[0] += timedelta(hours=1)
         queue = Queue()
         runner.look(queue)
         assert "not carried" in runner.carry(queue.runs[0])

@@ -116,6 +116,15 @@ def test_a_rate_that_cannot_be_is_refused(tmp_path: Path, rate: str) -> None:
         plan_of(tmp_path, changed("      from: prod\n", f"      from: prod\n      rates: {{read: {rate}}}\n"))
 
 
+def test_the_further_regions_of_a_wipe_are_told_apart_from_the_targets_own(tmp_path: Path) -> None:
+    regions = "wipe: {regions: [us-west-1, us-east-1, eu-west-1, us-west-1], tables"
+    plan = plan_of(tmp_path, changed("wipe: {tables", regions))
+    assert plan.wipe is not None
+    assert plan.wipe.further == ("us-west-1", "eu-west-1")
+    assert plan.wiped_regions == ("us-east-1", "us-west-1", "eu-west-1")
+    assert plan_of(tmp_path).wiped_regions == ("us-east-1",)
+
+
 def test_a_search_domain_needs_no_source(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, changed("        from: efcms-search-prod-alpha\n", ""))
     assert plan.search is not None

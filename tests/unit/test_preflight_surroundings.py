@@ -14,6 +14,7 @@ from downstage.domain.plan import MaskingPlan
 from downstage.errors import AwsError, ConfigError, DownstageError, GuardRefused
 from downstage.planning.surroundings import (
     JOURNAL_BYTES,
+    SPILLED_BYTES,
     Surroundings,
     check_bucket,
     check_clock,
@@ -245,7 +246,7 @@ def test_the_disk_must_hold_the_journal_and_should_hold_a_comparison() -> None:
     little = harmless(disk=DiskFacts("state", JOURNAL_BYTES - 1, writable=True))
     with pytest.raises(ConfigError, match="67 MB"):
         check_disk(little, [], lambda _text: None)
-    some = harmless(disk=DiskFacts("state", JOURNAL_BYTES + 200 * 1000, writable=True))
+    some = harmless(disk=DiskFacts("state", JOURNAL_BYTES + SPILLED_BYTES * 1000, writable=True))
     assert told(lambda note: check_disk(some, [table(1000), table(10)], note)) == []
     (note,) = told(lambda note: check_disk(some, [table(1001)], note))
     assert "if a proof fails" in note

@@ -155,7 +155,7 @@ class Control:
     def update(self, *_told: Any, **_named: Any) -> Item | None:
         return None
 
-    def put_while(self, item: Item, pk: str, sk: str, epoch: int) -> bool:
+    def put_while(self, item: Item, pk: str, sk: str, epoch: int, *, only_if: str = "") -> bool:
         self.items[item["pk"]["S"], item["sk"]["S"]] = item
         return True
 

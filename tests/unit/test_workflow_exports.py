@@ -15,6 +15,7 @@ from downstage.domain.plan import BucketPair, RefreshPlan, TablePair
 from downstage.domain.refs import ExportBucket, SourceBucket, SourceTable, TargetBucket, TargetTable
 from downstage.errors import AwsError, ConfigError, DownstageError, ExportDamaged, GuardRefused, RunConflict
 from downstage.planning.essence import essence
+from downstage.planning.schedule import in_order
 from downstage.ports import ExportFacts, RestoreWindow
 from downstage.report.model import as_document, schema
 from downstage.report.wording import limits
@@ -22,11 +23,11 @@ from downstage.testing.exports import data_file, export_text
 from downstage.testing.faults import Killed, Trip
 from downstage.testing.world import KEYS, PROD, REGION, SOURCE, TARGET, TEST, World, case, plan_of, some_items
 from downstage.wire import export as wire
+from downstage.workflow.cuts import cuts_of
 from downstage.workflow.parts import TableWork
 from downstage.workflow.prepare import problems_of
 from downstage.workflow.refresh import STEPS
 from downstage.workflow.sums import whole
-from downstage.workflow.tables import _lanes
 
 BUCKET = ExportBucket(PROD, "raw-prod")
 STARTED = ExportPlan(BUCKET, "downstage/raw")
@@ -495,10 +496,12 @@ def test_what_a_resumed_run_must_find_again_and_what_may_be_mended() -> None:
 
 def test_few_files_are_spread_over_all_workers() -> None:
     def lanes(files: int, workers: int) -> list[int]:
+        world = World(plan=plan())
+        parts = world.parts(world.begin())
         source = ExportSource(BUCKET, "r/", "r/m", "0", files, 1, 0.0)
         work = TableWork("s", "t", ("pk",), 64, None, 0.0, export=source)
-        assert sum(len(lane.segments) for lane in _lanes("verify", work)) == 64
-        return sorted(len(lane.segments) for lane in _lanes("copy", work, workers))
+        assert sum(len(lane.segments) for lane in in_order(cuts_of(parts, "verify", [work]))) == 64
+        return sorted(len(lane.segments) for lane in in_order(cuts_of(parts, "copy", [work]), workers))
 
     assert lanes(1, 8) == [1]
     assert lanes(6, 4) == [1] * 6

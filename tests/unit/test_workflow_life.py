@@ -3,13 +3,15 @@ that is told."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from downstage.domain.outcome import StepState
 from downstage.errors import ApprovalWanted, GuardRefused, LeaseLost, UsageError
-from downstage.ports import RunRecord
+from downstage.planning.consumers import alive
+from downstage.ports import Consumer, RunRecord
 from downstage.testing.faults import Killed, Trip
 from downstage.testing.simple import InOrder
 from downstage.testing.world import FUNCTION, TARGET, World, plan_of
@@ -107,23 +109,27 @@ def test_the_first_record_of_what_was_on_is_kept() -> None:
     forget_from(world.journal, taken, "preflight")
     before = world.journal.step("run-1", "preflight")
     assert before is not None
-    assert before.result["consumers"] == [FUNCTION]
+    assert before.result["consumers"] == [[FUNCTION, TARGET, "us-east-1"]]
     assert before.state == StepState.PENDING
     assert world.journal.step("run-1", "copy") is None
     world.refresh(taken, chosen=("preflight",))
     before = world.journal.step("run-1", "preflight")
     assert before is not None
-    assert before.result["consumers"] == [FUNCTION]  # though it is off now
+    assert before.result["consumers"] == [[FUNCTION, TARGET, "us-east-1"]]  # though it is off now
     assert not world.journal.checkpoints("run-1", f"copy/{TARGET}")
 
 
 # ---- consumers put back
 
 
+def living(world: World) -> Callable[[Consumer], bool]:
+    return lambda consumer: alive(world.plan, consumer, world.target_tables)
+
+
 def give_up(world: World, run_id: str = "run-1") -> str:
     taken = world.journal.take_over(run_id)
     parts = world.parts(taken)
-    said = put_back(world.journal, taken, parts.consumers, [TARGET], parts.guard)
+    said = put_back(world.journal, taken, parts.consumers, [TARGET], parts.guard, living(world))
     world.journal.end_run(run_id, taken.epoch, "cancelled", "now")
     return said
 
@@ -148,7 +154,7 @@ def test_what_was_off_before_stays_off() -> None:
 
 def test_a_run_that_never_touched_them_leaves_them() -> None:
     world = World()
-    killed_after(world, "wipe")
+    killed_after(world, "flags")
     before = list(world.consumers.enabled)
     assert "did not touch" in give_up(world)
     assert world.consumers.enabled == before
@@ -195,7 +201,7 @@ def test_a_kill_while_they_are_put_back_is_made_good_by_calling_again() -> None:
         taken = world.journal.take_over("run-1")
         parts = world.parts(taken, Trip(at, after=True))
         try:
-            put_back(parts.journal, taken, parts.consumers, [TARGET], parts.guard)
+            put_back(parts.journal, taken, parts.consumers, [TARGET], parts.guard, living(world))
         except Killed:
             give_up(world)
         assert world.consumers.enabled == [FUNCTION], f"call {at}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -479,7 +479,7 @@ def test_a_single_step_leaves_the_others_alone() -> None:
 def test_an_error_that_is_not_ours_is_told_by_name_only() -> None:
     world = World()
 
-    def quote(name: str) -> bool:
+    def quote(name: str, regions: Collection[str] = ()) -> bool:
         raise ValueError("could not convert 'ada@court.example.org'")
 
     world.target_tables.delete = quote  # type: ignore[method-assign]

@@ -17,14 +17,18 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from downstage.app import notifying
+from downstage.app import late_words, notifying
+from downstage.app.carrying import was_told, write_report
 from downstage.app.choosing import choose_steps
 from downstage.app.precedence import ENDED
 from downstage.app.runs import Project
 from downstage.aws.secrets import KeyReader
+from downstage.config.masking_files import MaskingFiles
+from downstage.config.schema import Config
 from downstage.errors import ApprovalWanted, ConfigError, DownstageError, RunConflict, TimeBoxReached, UsageError
 from downstage.planning.schedules import schedules_of
 from downstage.ports import EventSink, RunQueue, RunRecord
@@ -34,6 +38,8 @@ POLL = 10.0
 """Seconds between two looks at the journal."""
 
 _CATCH_UP = timedelta(hours=24)
+_SHORTEST = timedelta(seconds=POLL)
+_LONGEST = timedelta(minutes=10)
 _TO_CARRY = ("queued", "cut off", "interrupted", "parked")
 _LOCK = "runner.lock"
 _SEEN = "runner.json"
@@ -90,11 +96,24 @@ def runner_is_up(state: Path) -> bool:
 # ---- the runner
 
 
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """Why a run was not carried, and what that may hang on. It is tried again when one of these changes, or else after
+    `pause`: the reason may lie in AWS, where nobody sees it change."""
+
+    reason: str
+    config: tuple[Config, MaskingFiles]
+    run: tuple[str, int]
+    pause: timedelta
+    again: datetime
+
+
 class Runner:
     """Carries runs through until it is stopped. `reopen` reads the configuration anew, for it may change under way.
 
     A run that has a time-box of its own, or else gets the runner's `time_box` (seconds), is parked when that ends, and
-    goes on in the next piece at the next look.
+    goes on in the next piece at the next look. One that is refused, or that a bug breaks, is said once and then tried
+    ever more seldom.
     """
 
     def __init__(
@@ -112,21 +131,30 @@ class Runner:
         self._say = say
         self._now = now
         self._told: set[str] = set()
+        self._refused: dict[str, _Refusal] = {}
+        self._carried: set[str] = set()
 
     def carry(self, run_id: str) -> str:
         """Carries one run as far as it goes, and says how it ended. Raises nothing: the runner goes on."""
-        self._say(f"{run_id}: begins")
+        refused = self._refused.get(run_id)
+        if refused is None:
+            self._say(f"{run_id}: begins")
+        self._carried.add(run_id)
         try:
             project = self._reopen()
             time_box = project.find(run_id).settings.get("time_box", self._time_box)
             finished = project.resume(run_id, self._events, time_box=time_box)
-        except DownstageError as error:
+        except Exception as error:  # noqa: BLE001  a bug in one run does not end the others
             said = f"not carried: {error}"
-            with suppress(DownstageError):  # whoever cannot be asked cannot be told of either
-                run = self._project.find(run_id)
-                if self._project.state_of(run) not in (*ENDED, "running"):  # else nobody need, or somebody else does
-                    self._notify(run.environment, error, run_id)
+            if not isinstance(error, DownstageError):  # its text may quote an item
+                said = f"broke off: internal error ({type(error).__name__}); this is a bug: please report it"
+            self._carried.discard(run_id)
+            self._refuse(run_id, error, said)
+            if refused is not None and refused.reason == said:
+                return said
         else:
+            self._carried.discard(run_id)
+            self._refused.pop(run_id, None)
             said = f"{finished.outcome.result.value} (exit code {finished.exit_code})"
             if isinstance(finished.error, TimeBoxReached) and not isinstance(finished.error, ApprovalWanted):
                 said = f"parked (exit code {finished.exit_code}): its time-box ended, it goes on in the next piece"
@@ -134,6 +162,13 @@ class Runner:
                 said = f"{said}: {finished.error}"
         self._say(f"{run_id}: {said}")
         return said
+
+    def leave(self) -> None:
+        """Writes the reports of what is being carried, before the process ends under it. Nobody is told: it goes on."""
+        for run_id in sorted(self._carried):
+            with suppress(Exception):  # the process ends in any case
+                run = replace(self._project.find(run_id), state="cut off")
+                write_report(self._project.state, self._project.outcome(run))
 
     def look(self, queue: RunQueue) -> None:
         """One look: enters what is due, and hands over what waits to be carried."""
@@ -144,8 +179,38 @@ class Runner:
         for run, state in self._project.runs():
             if run.run_id not in under_way and run.settings.get("detached") and self._can_go_on(run, state):
                 queue.hand_over(run.run_id, run.environment)
+            elif late_words.may_be_untold(run, state):
+                self._tell_late(run, state)
+
+    def _tell_late(self, run: RunRecord, state: str) -> None:
+        """Tells, once, of a run whose process had no time to."""
+        what = f"{run.run_id}: {run.epoch}"
+        if what not in self._told:
+            for line in late_words.tell(self._project, run, state):
+                self._say(line)
+            self._told.add(what)
+
+    def _refuse(self, run_id: str, error: Exception, said: str) -> None:
+        """Remembers, and tells, that the run was not carried."""
+        before = self._refused.get(run_id)
+        pause = _SHORTEST if before is None or before.reason != said else min(2 * before.pause, _LONGEST)
+        with suppress(DownstageError):  # whoever cannot be asked cannot be told of either
+            run = self._project.find(run_id)
+            state = self._project.state_of(run)
+            mark = (run.state, run.epoch)
+            self._refused[run_id] = _Refusal(said, self._configured(), mark, pause, self._now() + pause)
+            if state not in (*ENDED, "running") and not was_told(error):  # else nobody need, or somebody else does
+                self._notify(run.environment, error, run_id)
+
+    def _configured(self) -> tuple[Config, MaskingFiles]:
+        return self._project.config.config, self._project.config.masking_files
 
     def _can_go_on(self, run: RunRecord, state: str) -> bool:
+        refused = self._refused.get(run.run_id)
+        if refused is not None and (refused.run, refused.config) != ((run.state, run.epoch), self._configured()):
+            del self._refused[run.run_id]  # whatever becomes of it now is news
+        elif refused is not None and self._now() < refused.again:
+            return False
         if state == "waiting":
             return not gates.waiting(self._project.journal(run.environment), run)
         return state in _TO_CARRY
@@ -162,7 +227,7 @@ class Runner:
         unfinished.write_text(json.dumps({"last": now.isoformat()}), encoding="utf-8")
         unfinished.replace(path)
 
-    def _notify(self, environment: str, error: DownstageError, run_id: str) -> None:
+    def _notify(self, environment: str, error: Exception, run_id: str) -> None:
         """Tells, once, that nobody carries a run: it is looked at again every few seconds."""
         what = f"{run_id}: {type(error).__name__}"
         if what not in self._told:

@@ -1,7 +1,8 @@
 """One run carried through by this process: from its first step, or its last checkpoint, to its report.
 
 Rules: the journal is told how the run ended before the environment is let go of; a run that can be resumed keeps the
-environment; nothing here decides what is done, only who does it and for how long.
+environment; nothing here decides what is done, only who does it and for how long. However a run ends, kill -9 apart, it
+leaves a report, and whoever is to know is told: by a signal too, as far as the grace allows, and by a bug.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from downstage.app.halting import Brake, BrakedClock, BrakedEngine, Halted
-from downstage.app.notifying import Herald, begun, ended
+from downstage.app.notifying import PATIENCE, Herald, begun, ended
 from downstage.app.turns import Turn
 from downstage.app.wiring import RunPlaces, Sides, parts_for
 from downstage.aws.heart import Heart
@@ -25,7 +26,15 @@ from downstage.domain.environment import Environment
 from downstage.domain.events import Note, RunFinished, RunStarted
 from downstage.domain.outcome import RefreshOutcome
 from downstage.durable.inline import InlineDurable
-from downstage.errors import ApprovalWanted, DownstageError, JournalError, LeaseLost, RunConflict, TimeBoxReached
+from downstage.errors import (
+    ApprovalWanted,
+    DownstageError,
+    Interrupted,
+    JournalError,
+    LeaseLost,
+    RunConflict,
+    TimeBoxReached,
+)
 from downstage.ports import EventSink, Journal, RunRecord
 from downstage.report.as_json import render_json
 from downstage.report.markdown import render_markdown
@@ -33,12 +42,18 @@ from downstage.workflow import gates
 from downstage.workflow.outcome import outcome_of
 from downstage.workflow.parts import Parts
 from downstage.workflow.refresh import STEPS, run_steps
-from downstage.workflow.stopped import remember, stop_by
+from downstage.workflow.stopped import mark_told, remember, stop_by
 from downstage.workflow.unsent import remember_unsent
 
 REPORTS = "reports"
 
 _DRAIN_SECONDS = 20.0
+
+_BY_CTRL_C = 130
+_TOLD = "the run has failed by this; its report is written, and whoever is to know was told"
+
+_LAST_WORDS = 1.0
+"""Seconds that messages may take in a process that a signal ends: it is cut off half a second later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +86,13 @@ class Setting:
 
 
 def carry(setting: Setting, run: RunRecord, *, resumed: bool) -> Finished:
-    """Carries the run through as far as it goes. Raises an interrupt of the user's, after the journal was told."""
+    """Carries the run through as far as it goes. Raises an interrupt of the user's, and an error that is not ours (a
+    bug: the run has failed), after the journal and whoever is to know were told."""
     setting.events.emit(RunStarted(run.run_id, run.environment, resumed))
     if setting.herald is not None and not resumed:
         setting.herald.tell(begun(run))
-    error: DownstageError | None = None
+    told: Exception | None = None
+    raised: BaseException | None = None
     state = "interrupted"
     parts: Parts | None = None
     brake = Brake(lambda: _stop(parts))
@@ -101,44 +118,75 @@ def carry(setting: Setting, run: RunRecord, *, resumed: bool) -> Finished:
                 run_steps(parts, InlineDurable(), run.settings["steps"])
                 state = "finished"
             except DownstageError as problem:
-                error = problem
                 state = _state_after(problem)
+                told = over if state == "parked" and run.kind == "refresh" else problem
             except Halted as halted:
-                error = halted.reason
-                state = _state_after(error)
+                state = _state_after(halted.reason)
+                told = halted.reason
                 _stop(parts)
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as signalled:
+                told, raised = _interrupted(run, signalled), signalled
                 _stop(parts)
-                raise
+            except Exception as bug:  # noqa: BLE001  raised again when all is told
+                told = raised = bug
+                state = "failed"
             finally:
                 brake.release()
                 ended_at = _now()
                 with suppress(RunConflict):  # whoever took the run over says how it ends
-                    if error is not None:
-                        remember(setting.journal, run, error)
+                    if told is not None:
+                        remember(setting.journal, run, told)
                     setting.journal.end_run(run.run_id, run.epoch, state, ended_at)
                 setting.turn.keeps = run.kind == "refresh" and state not in ("finished", "failed")
     finally:
         setting.turn.end()
-    outcome = outcome_of(setting.journal, replace(run, ended=ended_at, state=state), STEPS)
-    outcome = replace(outcome, stop=None if error is None else stop_by(error))
+    run = replace(run, ended=ended_at, state=state)
+    if isinstance(raised, KeyboardInterrupt):
+        with suppress(Exception):  # nobody waits for it: the process has a second
+            _last_words(setting, run, told)
+        raise raised
+    outcome = _outcome(setting, run, told)
     report = write_report(setting.places.state, outcome)
-    finished = Finished(run.kind, outcome, report, error)
+    finished = Finished(run.kind, outcome, report, told if isinstance(told, DownstageError) else None)
     setting.events.emit(RunFinished(run.run_id, outcome.result.value, finished.exit_code))
     if setting.herald is not None:
-        _tell_end(setting.herald, setting.journal, run, finished)
+        waiting = gates.waiting(setting.journal, run) if isinstance(told, ApprovalWanted) else ()
+        setting.herald.tell(ended(outcome, told, finished.exit_code, report, next(iter(waiting), "")))
+        _settle(setting.herald, setting.journal, run, PATIENCE)
+    if raised is not None:
+        raised.add_note(_TOLD)
+        raise raised
     return finished
 
 
-def _tell_end(herald: Herald, journal: Journal, run: RunRecord, finished: Finished) -> None:
-    """Tells how the run ended, and keeps in the journal whom that did not reach."""
-    waiting = gates.waiting(journal, run) if isinstance(finished.error, ApprovalWanted) else ()
-    step = next(iter(waiting), "")
-    herald.tell(ended(finished.outcome, finished.error, finished.exit_code, finished.report, step))
-    unsent = herald.settle()
+def was_told(error: BaseException) -> bool:
+    """Whether `carry` has told of the error that it raised: nobody need be told again."""
+    return _TOLD in getattr(error, "__notes__", ())
+
+
+def _last_words(setting: Setting, run: RunRecord, told: Exception | None) -> None:
+    """What can still be said in a process that a signal ends: the message is on its way while the report is written."""
+    outcome = _outcome(setting, run, told)
+    if setting.herald is not None:
+        setting.herald.tell(ended(outcome, told, outcome.exit_code, _report(setting.places.state, outcome), ""))
+    write_report(setting.places.state, outcome)
+    if setting.herald is not None and _settle(setting.herald, setting.journal, run, _LAST_WORDS):
+        mark_told(setting.journal, run)
+
+
+def _outcome(setting: Setting, run: RunRecord, told: Exception | None) -> RefreshOutcome:
+    """What the run has achieved, and what has ended it here, even if another has taken it over."""
+    return replace(outcome_of(setting.journal, run, STEPS), stop=None if told is None else stop_by(told))
+
+
+def _settle(herald: Herald, journal: Journal, run: RunRecord, patience: float) -> bool:
+    """Waits until whoever is to know was told, and keeps in the journal whom that did not reach. Whether it reached
+    all."""
+    unsent = herald.settle(patience)
     if unsent:
         with suppress(JournalError, RunConflict):  # it was said already, and the run has ended
             remember_unsent(journal, run, unsent)
+    return not unsent
 
 
 def write_report(state: Path, outcome: RefreshOutcome) -> Path:
@@ -158,7 +206,19 @@ def write_report(state: Path, outcome: RefreshOutcome) -> Path:
             f"run {outcome.run_id} has ended, but its report cannot be written to {folder} ({error.strerror}): "
             f"make that possible, then see 'downstage report {outcome.run_id}'"
         ) from None
-    return folder / f"{outcome.run_id}.html"
+    return _report(state, outcome)
+
+
+def _report(state: Path, outcome: RefreshOutcome) -> Path:
+    return state / REPORTS / f"{outcome.run_id}.html"
+
+
+def _interrupted(run: RunRecord, signalled: KeyboardInterrupt) -> Interrupted:
+    """What is told of a run that was stopped by Ctrl-C, or by a signal that says which exit code it makes."""
+    code = getattr(signalled, "exit_code", _BY_CTRL_C)
+    what = "interrupted (Ctrl-C)" if code == _BY_CTRL_C else "terminated (SIGTERM)"
+    way = f"go on with 'downstage resume {run.run_id}'" if run.kind == "refresh" else "call it again"
+    return Interrupted(f"it was {what}: {way}", code)
 
 
 def _state_after(error: DownstageError) -> str:
@@ -172,14 +232,13 @@ def _state_after(error: DownstageError) -> str:
 
 def _stop(parts: Parts | None) -> None:
     if parts is not None:
-        parts.engine.stop()
-        parts.objects.engine.stop()
+        for engine in parts.engines:
+            engine.stop()
 
 
 def _braked(parts: Parts, brake: Brake) -> Parts:
     """The parts with engines whose lanes the brake may end."""
-    objects = replace(parts.objects, engine=BrakedEngine(parts.objects.engine, brake))
-    return replace(parts, engine=BrakedEngine(parts.engine, brake), objects=objects)
+    return parts.with_engines(lambda engine: BrakedEngine(engine, brake))
 
 
 def _stop_at(time_box: float | None) -> float | None:

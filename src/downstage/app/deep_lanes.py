@@ -42,7 +42,7 @@ class DeepOrder:
 
 @dataclass(frozen=True, slots=True)
 class DeepWorker:
-    """Implements `workflow.parts.DeepLanes` for engines that run lanes on this machine."""
+    """Implements `workflow.parts.DeepLanes` for engines whose lanes share a file with us: those of this machine."""
 
     worker: LaneWorker
 

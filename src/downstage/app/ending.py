@@ -17,9 +17,11 @@ from downstage.app.runs import Project
 from downstage.app.turns import Turn
 from downstage.app.wiring import Sides
 from downstage.aws.streams import MappingControl
+from downstage.aws.tables import TableControl
 from downstage.domain.outcome import RefreshOutcome
 from downstage.errors import RunConflict, UsageError
 from downstage.planning import guards
+from downstage.planning.consumers import alive
 from downstage.ports import EventSink, RunRecord
 from downstage.workflow import gates
 from downstage.workflow.outcome import outcome_of
@@ -120,7 +122,8 @@ def _consumers(project: Project, run: RunRecord) -> str:
 
     control = MappingControl(sides.target, plan.streams) if plan.streams else None
     tables = [pair.target.name for pair in plan.tables]
-    return put_back(project.journal(run.environment), run, control, tables, guard)
+    admin = TableControl(sides.target)
+    return put_back(project.journal(run.environment), run, control, tables, guard, lambda one: alive(plan, one, admin))
 
 
 def _now() -> str:

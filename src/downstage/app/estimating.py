@@ -66,8 +66,8 @@ def means_of(plan: RefreshPlan) -> Means:
     cores, compiled = os.cpu_count() or 1, KERNEL is not None
     glue = plan.engine.glue
     if name != "glue" or glue is None:
-        return Means(name, workers, cores, compiled)
-    return Means(name, min(workers, glue.slots), cores, compiled, glue.dpus)
+        return Means(name, workers, cores, compiled, segments=plan.engine.segments)
+    return Means(name, min(workers, glue.slots), cores, compiled, glue.dpus, plan.engine.segments)
 
 
 def _table(pair: TablePair, sizes: Sizes, wiped: Collection[str]) -> TableLoad:

@@ -112,20 +112,25 @@ class BrakedClock(SystemClock):
 
 
 class BrakedEngine:
-    """Implements `ports.Engine`: lanes that were ended by the brake are no failure of the step that waits for them."""
+    """Implements `ports.Engine`: lanes that the brake or `stop` has ended are no failure of the step that waits for
+    them."""
 
     def __init__(self, engine: Engine, brake: Brake) -> None:
         self._engine = engine
         self._brake = brake
+        self._stopped = False
 
     def run(self, work: Callable[[Lane], None], lanes: Sequence[Lane]) -> Iterator[Lane]:
-        """Lanes as they end. Raises Halted if the brake was pulled."""
+        """Lanes as they end. Raises Halted if the brake was pulled, or the lanes were stopped."""
         try:
             yield from self._engine.run(work, lanes)
-        except DownstageError:
+        except Exception:
             self._brake.check()
+            if self._stopped:
+                raise Halted(DownstageError("the lanes were stopped: resume the run")) from None
             raise
 
     def stop(self) -> None:
         """Ends every lane at once."""
+        self._stopped = True
         self._engine.stop()

@@ -14,12 +14,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from downstage.app.orders import Order, guard, masking, session, transports, watch_lease
+from downstage.app.orders import Order, guard, masking, session, shared_pace, transports, watch_lease
 from downstage.app.places import open_journal
 from downstage.app.worker import LaneWorker
 from downstage.aws.dynamodb import ScanReader
 from downstage.aws.opensearch import DomainControl
-from downstage.copying.rates import Pace
 from downstage.domain.plan import Backfill, SearchPlan
 from downstage.domain.refs import TargetTable
 from downstage.domain.together import together
@@ -98,7 +97,8 @@ def run_lane(wanted: IndexOrder, lane: Lane) -> None:
     async def make() -> None:
         async with transports(order.target) as (from_target,):
             table = TargetTable(order.target.account, order.target.region, work.target)
-            reader = ScanReader(from_target, table, consistent=True, pace=Pace(order.rates.verify))
+            pace = shared_pace(order, "verify", lane, order.rates.verify)
+            reader = ScanReader(from_target, table, consistent=True, pace=pace)
             await together(
                 index_segment(
                     task,

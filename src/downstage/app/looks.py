@@ -25,13 +25,14 @@ from downstage.domain.export import ExportPlan, export_id
 from downstage.domain.plan import BucketPair, RefreshPlan
 from downstage.domain.prices import Prices
 from downstage.domain.table_schema import Units
-from downstage.errors import DownstageError, NotFound, UsageError
+from downstage.errors import DownstageError, UsageError
 from downstage.masking.compile import compile_pseudonyms
 from downstage.masking.sealing import KeySealer
-from downstage.planning import guards
+from downstage.planning.consumers import alive
 from downstage.planning.estimate import Estimate, estimate
 from downstage.planning.preflight import find_problems
 from downstage.planning.schedules import Kind
+from downstage.planning.wiping import WipePlace, doomed
 from downstage.planning.workload import Workload
 from downstage.ports import Consumer, TableFacts
 from downstage.syncing import inventory
@@ -70,6 +71,7 @@ def problems(project: Project, environment: str, note: Callable[[str], None]) ->
             export_files=ExportObjects(sides.exporter),
             masker=_masker(sides) if not found else None,
             around=look_around(sides.source, sides.target, project.state),
+            further=sides.further(),
             note=note,
         )
     )
@@ -125,13 +127,14 @@ def preview(project: Project, environment: str) -> dict[str, list[str]]:
     """What a refresh would do, heading by heading, with the names and sizes that AWS gives now."""
     plan = project.plan(environment)
     sides = Sides.of(plan)
+    tables, domains = _doomed(sides)
     return {
         "from": [f"{plan.source.name} (account {plan.source.account})"],
         "to": [f"{plan.target.name} (account {plan.target.account})"],
         "addresses become": [plan.masking.sink],
         "flags to set": [flag.label for flag in plan.flags],
-        "tables to delete": _doomed_tables(sides),
-        "search domains to delete": _doomed_domains(sides),
+        "tables to delete": tables,
+        "search domains to delete": domains,
         "deploy": [plan.deploy.label] if plan.deploy else [],
         "consumers to switch off and on": [f"{c.function} of {c.table}" for c, _ in consumers(project, environment)],
         "tables to copy": _tables(sides, prices_of(project)),
@@ -166,8 +169,7 @@ def consumers(project: Project, environment: str) -> list[tuple[Consumer, bool]]
     tables = [pair.target.name for pair in sides.plan.tables]
     control = TableControl(sides.target)
     found = MappingControl(sides.target, sides.plan.streams).consumers(tables)
-    streams = {table: _stream(control, table) for table in {consumer.table for consumer in found}}
-    return [(consumer, consumer.stream_arn == streams[consumer.table]) for consumer in found]
+    return [(consumer, alive(sides.plan, consumer, control)) for consumer in found]
 
 
 def other_consumers(project: Project, environment: str) -> list[Consumer]:
@@ -196,21 +198,13 @@ def key_check(project: Project, environment: str) -> str:
     return Sides.of(project.plan(environment)).key().check
 
 
-def _stream(control: TableControl, table: str) -> str | None:
-    try:
-        return control.facts(table).stream_arn
-    except NotFound:
-        return None
-
-
-def _doomed_tables(sides: Sides) -> list[str]:
-    patterns = sides.plan.wipe.tables if sides.plan.wipe else ()
-    return list(guards.resolve_patterns(patterns, TableControl(sides.target).names()))
-
-
-def _doomed_domains(sides: Sides) -> list[str]:
-    patterns = sides.plan.wipe.domains if sides.plan.wipe else ()
-    return list(guards.resolve_patterns(patterns, DomainControl(sides.target).names()))
+def _doomed(sides: Sides) -> tuple[list[str], list[str]]:
+    """Tables and search domains that a wipe would delete, with their region where there are several."""
+    own = WipePlace(sides.plan.target.region, sides.target, TableControl(sides.target), DomainControl(sides.target))
+    found = doomed(sides.plan, (own, *sides.further()))
+    where = {there.region: f" in {there.region}" if len(found) > 1 else "" for there in found}
+    tables = [f"{name}{where[there.region]}" for there in found for name in there.tables]
+    return tables, [f"{name}{where[there.region]}" for there in found for name in there.domains]
 
 
 def _tables(sides: Sides, prices: Prices) -> list[str]:

@@ -144,7 +144,7 @@ def begun(run: RunRecord) -> Notice:
     return Notice(Occasion.START, run.environment, _now(), run.run_id)
 
 
-def ended(outcome: RefreshOutcome, error: DownstageError | None, exit_code: int, report: Path, step: str) -> Notice:
+def ended(outcome: RefreshOutcome, error: Exception | None, exit_code: int, report: Path, step: str) -> Notice:
     """A refresh has ended, or stopped. `step` is the one that waits for an approval, if one does."""
     document = as_document(outcome)
     occasion = _occasion(error, exit_code)
@@ -186,7 +186,7 @@ def try_out(loaded: LoadedConfig, environment: str) -> list[tuple[Place, str]]:
     return [(place, "; ".join(herald.settle(deadline - clock.monotonic()))) for place, herald in tried]
 
 
-def _occasion(error: DownstageError | None, exit_code: int) -> Occasion:
+def _occasion(error: Exception | None, exit_code: int) -> Occasion:
     if isinstance(error, ApprovalWanted):
         return Occasion.APPROVAL
     if isinstance(error, TimeBoxReached):

@@ -19,6 +19,7 @@ from downstage.aws.heart import LeaseWatch
 from downstage.aws.http import DynamoTransport
 from downstage.aws.secrets import KeyReader
 from downstage.aws.session import Session
+from downstage.copying.rates import Pace
 from downstage.domain.environment import Environment
 from downstage.domain.plan import MaskingPlan, Rates, SearchPlan
 from downstage.errors import GuardRefused, RunConflict
@@ -89,6 +90,18 @@ def canary_key(order: Order) -> CanaryKey:
 def session(environment: Environment) -> Session:
     """Signed in, once a process."""
     return Session(environment)
+
+
+@lru_cache(maxsize=256)
+def pace_of(run_id: str, task: str, rate: float | None) -> Pace:
+    """How fast lanes of this process go, one after the other: what one has spent, the next has not. A set rate is one
+    for all tables; without one each task finds its own."""
+    return Pace(rate)
+
+
+def shared_pace(order: Order, way: str, lane: Lane, rate: float | None) -> Pace:
+    """The pace of one `way` (read, write, verify) in this process, for that lane."""
+    return pace_of(order.run_id, way if rate is not None else f"{way}/{lane.task}", rate)
 
 
 def this_process() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,14 +40,15 @@ from downstage.masking.compile import TableShape, compile_masker, compile_pseudo
 from downstage.masking.email import ALGORITHM, EmailPseudonyms
 from downstage.masking.keys import MaskKey
 from downstage.masking.sealing import KeySealer
+from downstage.planning.wiping import WipePlace
 from downstage.ports import Clock, Deployer, Engine, EventSink, Journal, RunRecord, TableFacts
 from downstage.verify.canaries import CanaryKey
 from downstage.verify.item_names import ItemNames
 from downstage.verify.leaks import LeakScanner
-from downstage.workflow.parts import Deep, Objects, Parts
+from downstage.workflow.parts import Deep, Here, Objects, Parts
 
-_HERE = ("serial", "local")
-"""Engines whose lanes share this machine's disk."""
+_ELSEWHERE = ("spark", "glue")
+"""Engines whose lanes may be on other machines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,15 @@ class Sides:
         """Sessions for both environments of the plan, and one for exports, which may be the source's."""
         source = Session(plan.source)
         return cls(plan, source, Session(plan.target), source if plan.exporter is None else Session(plan.exporter))
+
+    def further(self) -> tuple[WipePlace, ...]:
+        """The regions that are wiped besides the target's own, each with a session. Endpoints of single domains are of
+        the target's own region: AWS is asked for those of another."""
+        places = []
+        for region in self.plan.wiped_regions[1:]:
+            session = Session(replace(self.plan.target, region=region, search_endpoints=()))
+            places.append(WipePlace(region, session, TableControl(session), DomainControl(session)))
+        return tuple(places)
 
     def key(self) -> MaskKey:
         """The masking key."""
@@ -137,6 +147,22 @@ def lanes_at_once(plan: RefreshPlan) -> int:
     return 1 if plan.engine.name == "serial" else plan.engine.workers
 
 
+def worker_for(plan: RefreshPlan, mask: str, places: RunPlaces, lanes: int) -> LaneWorker:
+    """What tells workers what to do, of whom `lanes` are at work at one time."""
+    return LaneWorker(
+        plan.source,
+        plan.target,
+        plan.masking,
+        mask,
+        plan.search,
+        plan.rates.shared(lanes),
+        lanes,
+        places.journal,
+        places.lease,
+        plan.exporter,
+    )
+
+
 def deployer_for(sides: Sides, clock: Clock | None = None) -> Deployer | None:
     """The deployer that the plan names, if any."""
     return make_deployer(sides.plan, sides.source, sides.target, clock or SystemClock(), os.environ)
@@ -159,18 +185,12 @@ def parts_for(
     key, old_keys = sides.key(), sides.old_keys()
     pseudonyms = compile_pseudonyms(plan.masking, key, old_keys)
     mask = fingerprint(plan.masking, key, old_keys)
-    worker = LaneWorker(
-        plan.source,
-        plan.target,
-        plan.masking,
-        mask,
-        plan.search,
-        plan.rates.shared(lanes_at_once(plan)),
-        lanes_at_once(plan),
-        places.journal,
-        places.lease,
-        plan.exporter,
-    )
+    worker = worker_for(plan, mask, places, lanes_at_once(plan))
+    ours, here = worker, None
+    if plan.engine.name in _ELSEWHERE:
+        cores = os.cpu_count() or 1
+        ours = worker_for(plan, mask, places, cores)
+        here = Here(LocalEngine(cores), cores, ObjectWorker(ours))
     engine: Callable[[], Engine] = partial(engine_for, plan)
     if plan.engine.name == "glue":
         worker, engine = glue.travelling(worker), glue.engine_of(plan, run, KeySealer(key), clock)
@@ -199,7 +219,7 @@ def parts_for(
             transfer=partial(transfer_for, sides.target, plan.source.region),
             masker=masker_for(pseudonyms),
             stop_at=stop_at,
-            inventories=places.state / "inventories" if plan.engine.name in _HERE else None,
+            inventories=places.state / "inventories",
         ),
         flags=FlagWriter(sides.target),
         source_domains=DomainControl(sides.source),
@@ -209,10 +229,12 @@ def parts_for(
         redact=redact,
         canary_key=CanaryKey(key.derive(CanaryKey.label(plan.masking.environment))),
         schemas=lambda: [twins.record(one) for one in twins.compared(sides.source, sides.target, twins.pairs_of(plan))],
-        deep=Deep(DeepWorker(worker), places.state / "deep", names) if plan.engine.name in _HERE else None,
+        deep=Deep(DeepWorker(ours), places.state / "deep", names),
+        here=here,
         index_lanes=IndexWorker(worker),
         exports=ExportControl(sides.exporter),
         export_files=ExportObjects(sides.exporter),
         around=look_around(sides.source, sides.target, places.state),
+        further=sides.further(),
         still_ours=still_ours,
     )

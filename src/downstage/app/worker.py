@@ -10,11 +10,21 @@ from functools import lru_cache, partial
 import orjson
 
 from downstage.app.exports import reader_of
-from downstage.app.orders import Order, canary_key, guard, keys, masking, session, this_process, transports, watch_lease
+from downstage.app.orders import (
+    Order,
+    canary_key,
+    guard,
+    keys,
+    masking,
+    session,
+    shared_pace,
+    this_process,
+    transports,
+    watch_lease,
+)
 from downstage.app.places import ControlPlace, JournalPlace, open_journal
 from downstage.aws.dynamodb import BatchWriter, ScanReader
 from downstage.copying.quarantine import Quarantine
-from downstage.copying.rates import Pace
 from downstage.copying.segment import CopyTask, copy_segment
 from downstage.domain.environment import Environment
 from downstage.domain.plan import MaskingPlan, Rates, SearchPlan
@@ -110,11 +120,11 @@ def copy_lane(order: Order, lane: Lane) -> None:
             from_table = SourceTable(source.environment.account, "", work.source)
             to_table = TargetTable(target.environment.account, "", work.target)
             reader: ItemReader = (
-                ScanReader(from_source, from_table, pace=Pace(order.rates.read))
+                ScanReader(from_source, from_table, pace=shared_pace(order, "read", lane, order.rates.read))
                 if work.export is None
                 else reader_of(session(order.exporter or order.source), work.export)
             )
-            writer = BatchWriter(to_target, to_table, pace=Pace(order.rates.write))
+            writer = BatchWriter(to_target, to_table, pace=shared_pace(order, "write", lane, order.rates.write))
             await together(
                 copy_segment(
                     task,
@@ -154,7 +164,8 @@ def verify_lane(order: Order, lane: Lane) -> None:
     async def verify() -> None:
         async with transports(order.target) as (from_target,):
             table = TargetTable(order.target.account, order.target.region, work.target)
-            reader = ScanReader(from_target, table, consistent=True, pace=Pace(order.rates.verify))
+            pace = shared_pace(order, "verify", lane, order.rates.verify)
+            reader = ScanReader(from_target, table, consistent=True, pace=pace)
             await together(
                 verify_segment(
                     work.target,

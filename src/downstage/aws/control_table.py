@@ -117,9 +117,11 @@ class ControlTable:
         )
         return answer["Attributes"] if done else None
 
-    def put_while(self, item: Item, pk: str, sk: str, epoch: int) -> bool:
-        """Puts an item in one transaction with the check that the item (`pk`, `sk`) still has this `epoch`."""
-        return self._while({"Put": {"TableName": self.name, "Item": item}}, pk, sk, epoch)
+    def put_while(self, item: Item, pk: str, sk: str, epoch: int, *, only_if: str = "") -> bool:
+        """Puts an item in one transaction with the check that the item (`pk`, `sk`) still has this `epoch`; and, if
+        `only_if` is given, that this condition holds for the item that it replaces."""
+        put: dict[str, Any] = {"TableName": self.name, "Item": item}
+        return self._while({"Put": put | ({"ConditionExpression": only_if} if only_if else {})}, pk, sk, epoch)
 
     def delete_while(self, item: Item, pk: str, sk: str, epoch: int) -> bool:
         """Deletes the item of this key in one transaction with the same check."""

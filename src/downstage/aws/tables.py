@@ -4,14 +4,17 @@ their expiry, which is for after the copy was verified."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+from downstage.aws.replicas import ReplicaControl, asking_to_delete
 from downstage.aws.session import Session, calling
 from downstage.aws.table_schema import capacity_of
 from downstage.aws.waiting import wait_until
+from downstage.domain.environment import Environment
 from downstage.errors import AwsError, NotFound
-from downstage.ports import IndexFacts, TableFacts
+from downstage.planning import guards
+from downstage.ports import IndexFacts, Replica, TableFacts
 
 _PATIENCE = 600.0
 _CHANGING = ("CREATING", "UPDATING", "ENABLING", "DISABLING", "DELETING")
@@ -23,6 +26,7 @@ class TableControl:
     def __init__(self, session: Session, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self._session = session
         self._sleep = sleep
+        self._replicas = ReplicaControl(session, sleep)
 
     @property
     def _client(self) -> Any:
@@ -89,21 +93,53 @@ class TableControl:
                     return True
                 cursor = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
-    def delete(self, name: str) -> bool:
-        """Deletes the table and waits until it is gone; False if it was not there."""
+    def replicas(self, name: str) -> Sequence[Replica]:
+        """Its copies in other regions; none of a table that is not there. Raises AwsError for a table whose copies
+        cannot be removed one by one."""
+        try:
+            return self._replicas.of(self.describe(name))
+        except NotFound:
+            return ()
+
+    def delete(self, name: str, regions: Collection[str] = ()) -> bool:
+        """Deletes the table and waits until it is gone; False if it was not there. Its replicas go first.
+
+        Raises GuardRefused, before anything is changed, for a replica that is not in `regions` or not of this account.
+        """
         environment = self._session.environment
         try:
-            description = self.describe(name)
+            if self.describe(name)["TableStatus"] != "DELETING":
+                self.wait_active(name)
+                self._delete(name, environment, regions)
         except NotFound:
             return False
-        if description["TableStatus"] != "DELETING":
-            self.wait_active(name)
-            with calling(environment, f"delete table {name}"):
-                if description.get("DeletionProtectionEnabled"):
-                    self._client.update_table(TableName=name, DeletionProtectionEnabled=False)
-                    self.wait_active(name)
-                self._client.delete_table(TableName=name)
         self._wait(name, "deleted", lambda: self._gone(name))
+        return True
+
+    def _delete(self, name: str, environment: Environment, regions: Collection[str]) -> None:
+        """Asks for it, once all that stands in the way is gone."""
+        description = self.describe(name)
+        replicas = self._replicas.of(description)
+        guards.check_replicas(name, environment, replicas, regions)
+        for replica in replicas:
+            self._replicas.remove(name, replica.region)
+        if replicas:
+            self.wait_active(name)
+        if description.get("DeletionProtectionEnabled"):
+            with calling(environment, f"take the deletion protection off table {name}"):
+                self._client.update_table(TableName=name, DeletionProtectionEnabled=False)
+            self.wait_active(name)
+        self._wait(name, "free to be deleted", lambda: self._asked_to_delete(name))
+
+    def _asked_to_delete(self, name: str) -> bool:
+        """Asks for it; False if something changes the table just now."""
+        try:
+            with asking_to_delete(self._session, name, self._session.environment.region):
+                self._client.delete_table(TableName=name)
+        except AwsError as error:
+            if error.code == "ResourceInUseException":
+                return False
+            raise
         return True
 
     def wait_active(self, name: str) -> None:

@@ -66,6 +66,7 @@ def run(
     import time
 
     from downstage.app import automation
+    from downstage.app.carrying import was_told
     from downstage.app.choosing import choose_steps
     from downstage.app.unattended import tell, tell_broken_off
     from downstage.console.progress import sink_for
@@ -88,7 +89,8 @@ def run(
                 finished = project.start(environment, "refresh", choose_steps([], []), events, time_box=limit)
     except Exception as error:
         _say(tell_broken_off(ci, error, time.time()), json=json)
-        _notify(project, environment, error, run_id, json=json)
+        if not was_told(error):
+            _notify(project, environment, error, run_id, json=json)
         raise
     told = tell(ci, finished, time.time())
     _say(told, json=json)

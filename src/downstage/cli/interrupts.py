@@ -29,6 +29,8 @@ _SHOW_CURSOR = "\x1b[?25h"
 class Terminated(KeyboardInterrupt):
     """SIGTERM was received: whatever handles Ctrl-C handles this in the same way."""
 
+    exit_code = 128 + signal.SIGTERM
+
 
 class Interruption:
     """What a block was interrupted by, as the exit code that shells have for it; Ctrl-C unless SIGTERM came."""

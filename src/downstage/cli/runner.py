@@ -52,10 +52,13 @@ def runner(
         service = background.Runner(lambda: open_project(config), events, say, lambda: datetime.now(UTC), limit)
         with DbosQueue(database, executor, service.carry) as queue:
             say(f"serving {project.state} as {executor}")
+            for run_id in queue.left_behind:
+                say(f"{run_id}: another version of the runner had it under way; it is taken up anew from the journal")
             try:
                 background.serve(service, queue, threading.Event(), poll)
             except KeyboardInterrupt:
                 say("stopped: what was being carried goes on when the runner is started again")
+                service.leave()
                 sys.stderr.flush()
                 sys.stdout.flush()
                 os._exit(0)  # threads of runs hold nothing that the journal does not; DBOS's outlive its end

@@ -24,7 +24,8 @@ _COMMANDS = (
     _Command(
         "wipe",
         ("capture-search", "wipe"),
-        "Empty the indices, delete the tables and search domains that 'wipe' names, and wait.",
+        "Empty the indices, delete the tables and search domains that 'wipe' names, in each of its regions and with "
+        "every replica, and wait.",
     ),
     _Command(
         "deploy",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from downstage.cli import options
@@ -19,13 +21,31 @@ def on(
     environment: options.Environment,
     config: options.Config = options.DEFAULT_CONFIG,
     json: options.Json = False,
+    accept_unproven: Annotated[
+        str | None,
+        typer.Option(
+            "--accept-unproven",
+            metavar="RUN",
+            help="Take what this run has loaded as it is, though nobody has verified it. The report says so. Never "
+            "after personal data was found, and not while the run can go on.",
+        ),
+    ] = None,
 ) -> None:
     """Enable every configured consumer and wait until it is.
 
+    Refused (exit code 3) if what the environment was loaded with last is not proven, whichever run did it.
+
     Example: downstage streams on test
     """
+    from downstage.workflow.search import ACCEPT
+
     project = open_project(config)
-    carry(lambda events: project.start(environment, "streams", ("consumers-on",), events), config=config, json=json)
+    settings = {} if accept_unproven is None else {ACCEPT: project.find(accept_unproven).run_id}
+    carry(
+        lambda events: project.start(environment, "streams", ("consumers-on",), events, settings=settings),
+        config=config,
+        json=json,
+    )
 
 
 @commands.command()

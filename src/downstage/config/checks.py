@@ -31,6 +31,7 @@ def cross_check(config: Config) -> Iterator[Problem]:
     for name, environment in config.environments.items():
         if environment.refresh is not None:
             yield from _source(config, environment.refresh, ("environments", name, "refresh", "from"))
+            yield from _wiped_regions(environment, environment.refresh, ("environments", name, "refresh", "wipe"))
     yield from _shared_targets(config)
     yield from _masking(config)
     yield from check_automation(config)
@@ -51,6 +52,12 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that looks most like `name`, or None if none does."""
     found = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=0.6)
     return found[0] if found else None
+
+
+def _wiped_regions(environment: Environment, refresh: Refresh, here: KeyPath) -> Iterator[Problem]:
+    regions = () if refresh.wipe is None else refresh.wipe.regions
+    if regions and environment.region not in regions:
+        yield (*here, "regions"), f"must name the environment's own region {environment.region} as well"
 
 
 def _source(config: Config, refresh: Refresh, here: KeyPath) -> Iterator[Problem]:

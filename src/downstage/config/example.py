@@ -39,6 +39,7 @@ environments:
       wipe:
         tables: ["app-test-alpha"]      # REPLACE
         # domains: ["app-search-test-alpha"]
+        # regions: [us-east-1, us-west-1]      # Default: this environment's. Replicas must lie in these.
 
       # Who makes the tables anew. clone: from the source tables' schemas; or your own deployment (docs/automation.md):
       # deploy: {circleci: {project: github/acme/app, branch: test, rerun: build-and-deploy}}

@@ -53,7 +53,12 @@ class Wipe(Model):
     """What is deleted from the target before the copy."""
 
     tables: Texts = Field(default=(), description="Names or shell patterns of tables of the target to delete.")
-    domains: Texts = Field(default=(), description="Names or shell patterns of search domains of the target to empty.")
+    domains: Texts = Field(default=(), description="Names or shell patterns of search domains of the target to delete.")
+    regions: Annotated[tuple[Region, ...], Field(strict=False)] = Field(
+        default=(),
+        description="The regions in which they are deleted, the environment's own among them. A table's replicas go "
+        "with it, and all must lie in these regions. Default: the environment's own region.",
+    )
 
 
 class Clone(Model):

@@ -54,6 +54,8 @@ def sentences(found: Estimate, load: Workload) -> Iterable[str]:
     """What the figures mean, and what they do not."""
     held = f"held up by {found.bottleneck}" if found.bottleneck else "nothing to move"
     yield f"about {duration(found.seconds)} and {dollars(found.dollars)} dollars; {held}"
+    if load.means.engine in ("spark", "glue") and load.tables:
+        yield _lanes(found, load)
     if found.dpu_hours:
         yield f"AWS Glue: {found.dpu_hours:,.1f} DPU-hours"
     if found.outlives_streams and load.delivered:
@@ -73,6 +75,18 @@ def sentences(found: Estimate, load: Workload) -> Iterable[str]:
         yield f"an estimate from the list prices of us-east-1 of {AS_OF}, and from assumptions: see docs/planning.md"
     else:
         yield f"an estimate from the prices of the configuration (else list, us-east-1, {AS_OF}): see docs/planning.md"
+
+
+def _lanes(found: Estimate, load: Workload) -> str:
+    """How the copy is shared out to machines, and what limits it."""
+    its = found.lanes
+    glue = load.means.engine == "glue"
+    where = f"by {load.means.dpus:,} DPUs of AWS Glue" if glue else "by the workers of Spark"
+    held = f", limited by {its.limit}" if its.limit else ""
+    return (
+        f"copy: {its.segments:,} segments in {its.lanes:,} lanes, {its.at_once:,} at one time {where}; about "
+        f"{amount(its.items)} items a second{held}"
+    )
 
 
 def amount(number: float) -> str:

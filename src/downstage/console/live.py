@@ -34,9 +34,9 @@ from downstage.domain.events import (
     StepStarted,
 )
 
-_STYLE = {"done": "green", "failed": "bold red", "skipped": "yellow"}
-_MARKS = {"done": "✓", "failed": "✗", "skipped": "–", "running": "•"}
-_PLAIN_MARKS = {"done": "ok", "failed": "x", "skipped": "-", "running": "*"}
+_STYLE = {"done": "green", "failed": "bold red", "skipped": "yellow", "stopped": "yellow"}
+_MARKS = {"done": "✓", "failed": "✗", "skipped": "–", "stopped": "‖", "running": "•"}
+_PLAIN_MARKS = {"done": "ok", "failed": "x", "skipped": "-", "stopped": "=", "running": "*"}
 _PAST = {"copy": "copied", "delete": "deleted", "skip": "skipped", "fail": "failed"}
 _WIDTH_FOR_BARS = 130
 _WIDTH_FOR_RATES = 100

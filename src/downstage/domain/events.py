@@ -26,7 +26,8 @@ class StepStarted:
 
 @dataclass(frozen=True, slots=True)
 class StepFinished:
-    """A step ended well (`state` done or skipped) or not (failed). `detail` is one line for a person."""
+    """A step ended well (`state` done or skipped) or not (failed), or goes on in the run's next piece (stopped).
+    `detail` is one line for a person."""
 
     step: str
     state: str

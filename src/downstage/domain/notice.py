@@ -31,8 +31,17 @@ MEANINGS: Mapping[int, str] = {
     5: "personal data was found in the target",
     6: "something was left out or not verified",
     75: "it stopped in time, and goes on later",
+    130: "it was interrupted (Ctrl-C)",
+    137: "it was killed, or its machine stopped",
+    143: "it was terminated (SIGTERM)",
 }
 """What an exit code says, after "because"."""
+
+KILLED = 137
+"""The exit code of a run that could say nothing any more, as shells have it."""
+
+SIGNALS = (130, KILLED, 143)
+"""Exit codes of a run that has not failed, but was told to stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +75,8 @@ class Notice:
                 return f"{refresh} is parked{where}: its time-box ended, 'downstage resume {self.run_id}' goes on."
             case Occasion.TEST:
                 return f"This is a test: notifications of {self.environment} arrive here."
-        ended = "is not proven" if self.exit_code == 6 else "failed" if self.run_id else "could not begin"
         why = MEANINGS.get(self.exit_code or 1, MEANINGS[1])
+        if self.exit_code in SIGNALS:
+            return f"{refresh} was stopped{where}: {why}; 'downstage status {self.run_id}' tells how it goes on."
+        ended = "is not proven" if self.exit_code == 6 else "failed" if self.run_id else "could not begin"
         return f"{refresh} {ended}{where}: {why} (exit code {self.exit_code})."

@@ -15,8 +15,8 @@ from downstage.domain.counted import counted
 from downstage.domain.leak_outcome import LeakOutcome
 from downstage.domain.table_outcome import ExportOutcome, ParityOutcome, TableOutcome
 
-_LATER = 75
-"""The exit code of a run that stopped as it was asked to, and goes on later."""
+_LATER = (75, 130, 143)
+"""The exit codes of a run that was told to stop, by its time-box, Ctrl-C or SIGTERM, and can go on later."""
 
 
 class StepState(StrEnum):
@@ -54,7 +54,8 @@ class StepOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """The error that stopped a run, in one line, and its exit code: 75 if the run was to stop, and goes on later."""
+    """What stopped a run, in one line, and its exit code: 75 if it was to stop, and goes on later; 130 and 143 if
+    Ctrl-C or SIGTERM stopped it."""
 
     exit_code: int
     text: str
@@ -131,9 +132,9 @@ class RefreshOutcome:
 
         5 personal data found, before 4 the proof is contradicted, before 1 failed or not finished, before 6:
         all steps ended and nothing is contradicted, but something was left out or not verified. A run that
-        did not finish is never 6, whatever it has quarantined so far. The error that stopped a run, or failed a step,
-        gives its own code, as the process does: 75 for a time-box that was reached. A single step claims no proof: only
-        what it found or left out counts, not what it was never asked to do.
+        did not finish is never 6, whatever it has quarantined so far. What stopped a run, or failed a step, gives its
+        own code, as the process does: 75 for a time-box that was reached, 130 or 143 for a signal. A single step claims
+        no proof: only what it found or left out counts, not what it was never asked to do.
         """
         if self.stop is not None:
             return self.stop.exit_code
@@ -181,7 +182,7 @@ def _objections(run: RefreshOutcome) -> Iterator[Objection]:
             text = f"Step {step.name} failed: {step.detail or 'no reason was recorded.'}"
             yield Objection(step.exit_code or 1, Result.FAILED, text)
     if run.stop is not None and not any(step.state is StepState.FAILED for step in run.steps):
-        planned = run.stop.exit_code == _LATER
+        planned = run.stop.exit_code in _LATER
         yield Objection(
             run.stop.exit_code, Result.INCOMPLETE if planned else Result.FAILED, f"The run stopped: {run.stop.text}."
         )

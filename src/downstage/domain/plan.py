@@ -130,10 +130,12 @@ Flag = ItemFlag | ParameterFlag
 
 @dataclass(frozen=True, slots=True)
 class Wipe:
-    """Which tables and search domains of the target are deleted: names or shell patterns."""
+    """Which tables and search domains of the target are deleted: names or shell patterns, in the target's region and in
+    the `further` ones."""
 
     tables: tuple[str, ...] = ()
     domains: tuple[str, ...] = ()
+    further: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +300,11 @@ class RefreshPlan:
     def exports_as(self) -> Environment:
         """How to sign in for exports and inventories."""
         return self.exporter or self.source
+
+    @property
+    def wiped_regions(self) -> tuple[str, ...]:
+        """Where the wipe deletes, the target's own region first; nowhere, if there is none."""
+        return () if self.wipe is None else (self.target.region, *self.wipe.further)
 
     @property
     def flags_tables(self) -> frozenset[str]:

@@ -6,8 +6,9 @@ DBOS's state is disposable. What is done is in our journal, and `carry` goes by 
 one run, or for one that has ended. So a lost state database loses nothing, and a run is one DBOS step.
 
 Rules, each from a failure that was seen (facts on dbos 3.4): one process a SQLite file, with a fixed executor id; the
-application version is pinned, or an upgrade would strand what is under way; JSON, not pickle, in the database; nothing
-of DBOS's paid parts; the process is left with os._exit, for threads of DBOS outlive `destroy`.
+application version is pinned, or an upgrade would strand what is under way: what another version has left is cancelled,
+for it is never carried and would hold its environment's turn, and our journal hands it over again; JSON, not pickle, in
+the database; nothing of DBOS's paid parts; the process is left with os._exit, for threads of DBOS outlive `destroy`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any, Final
 from downstage.errors import ConfigError, UsageError
 
 FLOW: Final = "flow-1"
-"""The version of what the workflow does. Another one would leave the runs of this one waiting for ever."""
+"""The version of what the workflow does: DBOS carries nothing of another one. Changed with what the workflow does."""
 
 QUEUE: Final = "refreshes"
 _RECOVERIES: Final = 100_000
@@ -41,6 +42,8 @@ class DbosQueue:
         self._carry = carry
         self._dbos: Any = None
         self._workflow: Any = None
+        self.left_behind: tuple[str, ...] = ()
+        """Runs that another version of Downstage had under way here when the queue was opened: they are so no more."""
 
     def __enter__(self) -> DbosQueue:
         try:
@@ -75,6 +78,7 @@ class DbosQueue:
         try:
             DBOS.launch()
             DBOS.register_queue(QUEUE, partition_concurrency=1, on_conflict="always_update")
+            self._leave_other_versions()
         except Exception as error:  # noqa: BLE001  whoever's it is, its text may hold the URL
             raise ConfigError(
                 f"the runner's database cannot be used ({type(error).__name__}): check durable.database, or leave it "
@@ -95,7 +99,24 @@ class DbosQueue:
             self._dbos.enqueue_workflow(QUEUE, self._workflow, run_id)
 
     def under_way(self) -> set[str]:
-        """The runs that are waiting or being carried here; not those of other machines on the same database."""
+        """The runs that are waiting or being carried here; not those of other machines on the same database, and not
+        those of another version, which nobody carries here."""
+        return {_run_of(one) for one in self._unfinished() if one.app_version in (None, FLOW)}
+
+    def _unfinished(self) -> list[Any]:
         found = self._dbos.list_workflows(status=_UNFINISHED, name="refresh", load_output=False, load_input=False)
-        own = (one for one in found if one.executor_id in (None, "", self._executor) or one.status == "ENQUEUED")
-        return {one.workflow_id.rpartition(".")[0] for one in own}
+        return [one for one in found if one.executor_id in (None, "", self._executor) or one.status == "ENQUEUED"]
+
+    def _leave_other_versions(self) -> None:
+        """Cancels what another version has left here. A machine of that version on the same database loses nothing: its
+        journal is ours."""
+        left = [one for one in self._unfinished() if one.app_version not in (None, FLOW)]
+        if left:
+            self._dbos.cancel_workflows([one.workflow_id for one in left])
+        self.left_behind = tuple(sorted({_run_of(one) for one in left}))
+
+
+def _run_of(workflow: Any) -> str:
+    """The run that a workflow carries."""
+    run_id: str = workflow.workflow_id.rpartition(".")[0]
+    return run_id

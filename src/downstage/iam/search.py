@@ -8,7 +8,7 @@ from downstage.domain.environment import Environment
 from downstage.iam.arns import all_spellings, arn
 from downstage.iam.documents import Statement
 from downstage.iam.needs import Needs
-from downstage.iam.regions import in_region
+from downstage.iam.regions import in_region, in_regions
 
 READING = ("es:ESHttpGet",)
 CHANGING = (
@@ -47,9 +47,10 @@ def writing(needs: Needs) -> list[Statement]:
             Statement("UseIndices", WRITING, _below(domain)),
         ]
     if wipe is not None:
-        found.append(Statement("ListDomains", ("es:ListDomainNames",), ("*",), in_region(place.region)))
+        found.append(Statement("ListDomains", ("es:ListDomainNames",), ("*",), in_region(*needs.plan.wiped_regions)))
     if wipe is not None and wipe.domains:
-        wiped = _domains(place, wipe.domains)
+        places = in_regions(place, needs.plan.wiped_regions)
+        wiped = [one for there in places for one in _domains(there, wipe.domains)]
         found += [
             Statement("WipeDomains", ("es:DescribeDomain", "es:DeleteDomain"), wiped),
             Statement("EmptyIndices", ("es:ESHttpGet", "es:ESHttpDelete"), _below(wiped)),

@@ -12,7 +12,7 @@ from downstage.iam import keys
 from downstage.iam.arns import arn, parameter_arn, table_arns
 from downstage.iam.documents import Statement
 from downstage.iam.needs import Needs
-from downstage.iam.regions import in_region
+from downstage.iam.regions import in_region, in_regions
 
 DESCRIBING = (
     "dynamodb:DescribeTable",
@@ -44,6 +44,7 @@ OWN = (
     "dynamodb:DeleteItem",
     "dynamodb:ConditionCheckItem",
 )
+REMOVING = ("dynamodb:DeleteTableReplica",)
 READING_ENCRYPTED = ("kms:Decrypt",)
 MAKING_ENCRYPTED = (
     "kms:Encrypt",
@@ -149,10 +150,17 @@ def _wiping(needs: Needs) -> list[Statement]:
     wipe, place = needs.plan.wipe, needs.plan.target
     if wipe is None:
         return []
-    found = [Statement("ListTables", ("dynamodb:ListTables",), ("*",), in_region(place.region))]
+    places = in_regions(place, needs.plan.wiped_regions)
+    found = [Statement("ListTables", ("dynamodb:ListTables",), ("*",), in_region(*needs.plan.wiped_regions))]
     if wipe.tables:
         wiping = ("dynamodb:DescribeTable", "dynamodb:UpdateTable", "dynamodb:DeleteTable")
-        found.append(Statement("WipeTables", wiping, table_arns(place, wipe.tables)))
+        found.append(
+            Statement("WipeTables", wiping, [one for there in places for one in table_arns(there, wipe.tables)])
+        )
+        # a replica is removed from the region of the table that is wiped first, which is none of these
+        replicas = [one for there in places[1:] for one in table_arns(there, wipe.tables)]
+        if replicas:
+            found.append(Statement("RemoveReplicas", REMOVING, replicas))
     return found
 
 
@@ -177,12 +185,14 @@ def _own(needs: Needs) -> list[Statement]:
 
 
 def _kept(needs: Needs) -> list[Statement]:
-    """A pattern of 'wipe' may be wide; these it never reaches."""
+    """A pattern of 'wipe' may be wide; these it never reaches, in no region that is wiped."""
     kept = sorted(needs.plan.flags_tables)
     if needs.control_table is not None:
         kept.append(needs.control_table)
     if not kept:
         return []
-    return [
-        Statement("NeverDeleteThese", ("dynamodb:DeleteTable",), table_arns(needs.plan.target, kept), effect="Deny")
-    ]
+    target = needs.plan.target
+    places = in_regions(target, needs.plan.wiped_regions or (target.region,))
+    deleting = ("dynamodb:DeleteTable", *(REMOVING if len(places) > 1 else ()))
+    arns = [one for there in places for one in table_arns(there, kept)]
+    return [Statement("NeverDeleteThese", deleting, arns, effect="Deny")]

@@ -24,7 +24,7 @@ from typing import Any, Final, Protocol
 
 import orjson
 
-from downstage.errors import JournalError, RunConflict
+from downstage.errors import JournalError, RunConflict, SegmentEnded
 from downstage.ports import Checkpoint, Item, RunRecord, StepRecord
 
 SHARDS: Final = 16
@@ -59,7 +59,7 @@ class Control(Protocol):
         only_if: str = "attribute_exists(pk)",
         names: Mapping[str, str] | None = None,
     ) -> Item | None: ...
-    def put_while(self, item: Item, pk: str, sk: str, epoch: int) -> bool: ...
+    def put_while(self, item: Item, pk: str, sk: str, epoch: int, *, only_if: str = "") -> bool: ...
     def delete_while(self, item: Item, pk: str, sk: str, epoch: int) -> bool: ...
 
 
@@ -192,7 +192,10 @@ class DynamoJournal:
         return sorted(found, key=lambda checkpoint: checkpoint.segment)
 
     def save_checkpoint(self, run_id: str, epoch: int, task: str, checkpoint: Checkpoint) -> None:
-        """Replaces the segment's checkpoint."""
+        """Replaces the segment's checkpoint. Raises SegmentEnded if one that is done would be by one that is not.
+
+        The item says apart from its body that it is done, and the condition looks at that: one request saves.
+        """
         body = {
             "segment": checkpoint.segment,
             "total_segments": checkpoint.total_segments,
@@ -201,7 +204,17 @@ class DynamoJournal:
             "digest": f"{checkpoint.digest:032x}",
             "counters": dict(checkpoint.counters),
         }
-        self._put(run_id, epoch, _place(run_id, task, checkpoint.segment), _point(task, checkpoint.segment), body)
+        pk, sk = _place(run_id, task, checkpoint.segment), _point(task, checkpoint.segment)
+        item = {**_key(pk, sk), **_body(body), **({"done": {"S": "yes"}} if checkpoint.done else {})}
+        only_if = "" if checkpoint.ends_or_begins else "attribute_not_exists(done)"
+        if self._table.put_while(item, pk, _FENCE, epoch, only_if=only_if):
+            return
+        fence = self._table.get(pk, _FENCE)  # which of the two conditions it was, a refusal does not say everywhere
+        if only_if and fence is not None and int(fence["epoch"]["N"]) == epoch:
+            raise SegmentEnded(
+                f"segment {checkpoint.segment} of {task} was ended by another attempt at it: this one stops"
+            )
+        raise _fenced_off(run_id)
 
     def quarantine(self, run_id: str, epoch: int, task: str, key_hash: str, reason: str) -> None:
         """Enters a quarantined item by its keyed hash; entering it again changes nothing."""

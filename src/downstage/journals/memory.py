@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from downstage.errors import JournalError, RunConflict
+from downstage.errors import JournalError, RunConflict, SegmentEnded
 from downstage.ports import Checkpoint, RunRecord, StepRecord
 
 
@@ -100,10 +100,15 @@ class MemoryJournal:
             return [checkpoint for _, checkpoint in sorted(self._checkpoints.get((run_id, task), {}).items())]
 
     def save_checkpoint(self, run_id: str, epoch: int, task: str, checkpoint: Checkpoint) -> None:
-        """Replaces the segment's checkpoint."""
+        """Replaces the segment's checkpoint. Raises SegmentEnded if one that is done would be by one that is not."""
         with self._fenced(run_id, epoch):
-            kept = replace(checkpoint, counters=_stored(checkpoint.counters))
-            self._checkpoints.setdefault((run_id, task), {})[checkpoint.segment] = kept
+            kept = self._checkpoints.setdefault((run_id, task), {})
+            there = kept.get(checkpoint.segment)
+            if there is not None and there.done and not checkpoint.ends_or_begins:
+                raise SegmentEnded(
+                    f"segment {checkpoint.segment} of {task} was ended by another attempt at it: this one stops"
+                )
+            kept[checkpoint.segment] = replace(checkpoint, counters=_stored(checkpoint.counters))
 
     def quarantine(self, run_id: str, epoch: int, task: str, key_hash: str, reason: str) -> None:
         """Enters a quarantined item by its keyed hash; entering it again changes nothing."""

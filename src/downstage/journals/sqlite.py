@@ -18,7 +18,7 @@ from typing import Any
 
 import orjson
 
-from downstage.errors import JournalError, RunConflict
+from downstage.errors import JournalError, RunConflict, SegmentEnded
 from downstage.ports import Checkpoint, RunRecord, StepRecord
 
 _VERSION = 2
@@ -189,10 +189,12 @@ class SqliteJournal:
             return [_checkpoint(row) for row in rows]
 
     def save_checkpoint(self, run_id: str, epoch: int, task: str, checkpoint: Checkpoint) -> None:
-        """Replaces the segment's checkpoint."""
+        """Replaces the segment's checkpoint. Raises SegmentEnded if one that is done would be by one that is not."""
         with self._fenced(run_id, epoch) as connection:
-            connection.execute(
-                "insert or replace into checkpoints values (?, ?, ?, ?, ?, ?, ?, ?)",
+            saved = connection.execute(
+                "insert into checkpoints values (?, ?, ?, ?, ?, ?, ?, ?) on conflict (run_id, task, segment) do update "
+                "set total_segments = excluded.total_segments, cursor = excluded.cursor, done = excluded.done, "
+                "digest = excluded.digest, counters = excluded.counters where not checkpoints.done or ?",
                 (
                     run_id,
                     task,
@@ -202,8 +204,13 @@ class SqliteJournal:
                     int(checkpoint.done),
                     f"{checkpoint.digest:032x}",
                     _dump(checkpoint.counters),
+                    int(checkpoint.ends_or_begins),
                 ),
             )
+            if not saved.rowcount:
+                raise SegmentEnded(
+                    f"segment {checkpoint.segment} of {task} was ended by another attempt at it: this one stops"
+                )
 
     def quarantine(self, run_id: str, epoch: int, task: str, key_hash: str, reason: str) -> None:
         """Enters a quarantined item by its keyed hash; entering it again changes nothing."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from downstage.domain.notice import Notice, Occasion
+from downstage.domain.notice import SIGNALS, Notice, Occasion
 
 VERSION = 1
 """Of the body. Names are a contract: one may be added; renaming or removing one is a new version."""
@@ -45,6 +45,7 @@ _HEADINGS = {
 def title_of(notice: Notice) -> str:
     """A heading of a few words."""
     heading = "not proven" if notice.exit_code == 6 else _HEADINGS[notice.occasion]
+    heading = "stopped" if notice.exit_code in SIGNALS else heading
     return f"Downstage {notice.environment}: {heading}"
 
 

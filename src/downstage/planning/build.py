@@ -91,7 +91,7 @@ def build_plan(
         masking=_masking(config.masking, environment, base, files or read_masking_files(config, base)),
         engine=_engine(config.engine, engine, workers, segments, source.region),
         flags=tuple(_flag(flag, target) for flag in refresh.flags),
-        wipe=None if refresh.wipe is None else Wipe(refresh.wipe.tables, refresh.wipe.domains),
+        wipe=_wipe(refresh.wipe, target),
         deploy=_deploy(refresh, target, base),
         streams=_streams(refresh.streams, target),
         tables=_tables(refresh, source, target),
@@ -314,6 +314,13 @@ def _deploy(refresh: schema.Refresh, target: Environment, base: Path) -> Deploy 
     if "directory" in options:
         options["directory"] = _absolute(base, options["directory"])
     return Deploy(deploy.kind, options)
+
+
+def _wipe(wipe: schema.Wipe | None, target: Environment) -> Wipe | None:
+    if wipe is None:
+        return None
+    further = tuple(region for region in dict.fromkeys(wipe.regions) if region != target.region)
+    return Wipe(wipe.tables, wipe.domains, further)
 
 
 def _streams(streams: StreamsSettings | None, target: Environment) -> Streams | None:

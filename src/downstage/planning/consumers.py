@@ -52,7 +52,18 @@ def unnamed(plan: RefreshPlan, consumers: StreamControl, tables: TableAdmin) -> 
     if plan.streams is None or plan.streams.others == "off":
         return []
     others = consumers.others([pair.target.name for pair in plan.tables])
-    return sorted({f"{one.function} of {one.table}" for one in others if one.enabled and _alive(plan, one, tables)})
+    return sorted({f"{one.function} of {one.table}" for one in others if one.enabled and alive(plan, one, tables)})
+
+
+def alive(plan: RefreshPlan, consumer: Consumer, tables: TableAdmin) -> bool:
+    """Whether the stream that it is on is its table's: one that is gone delivers nothing, whatever the consumer's
+    state. Of a replica in another region that cannot be seen."""
+    if consumer.region != plan.target.region:
+        return True
+    try:
+        return tables.facts(consumer.table).stream_arn == consumer.stream_arn
+    except NotFound:
+        return False
 
 
 def starting_late(consumers: Sequence[Consumer]) -> list[str]:
@@ -124,13 +135,3 @@ def _late(plan: RefreshPlan, consumers: StreamControl) -> str:
 def _others(plan: RefreshPlan, consumers: StreamControl, tables: TableAdmin) -> str:
     found = unnamed(plan, consumers, tables) if plan.streams is not None and plan.streams.others == "warn" else []
     return f"not held off, for 'streams.functions' does not name it: {', '.join(found)}" if found else ""
-
-
-def _alive(plan: RefreshPlan, consumer: Consumer, tables: TableAdmin) -> bool:
-    """Whether the stream that it is on is its table's. Of a replica in another region that cannot be seen."""
-    if consumer.region != plan.target.region:
-        return True
-    try:
-        return tables.facts(consumer.table).stream_arn == consumer.stream_arn
-    except NotFound:
-        return False

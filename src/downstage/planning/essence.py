@@ -12,7 +12,7 @@ import json
 from typing import Any
 
 from downstage.domain.export import ExportPlan
-from downstage.domain.plan import Flag, ItemFlag, RefreshPlan
+from downstage.domain.plan import Flag, ItemFlag, RefreshPlan, Wipe
 
 
 def essence(plan: RefreshPlan) -> str:
@@ -26,7 +26,7 @@ def _matters(plan: RefreshPlan) -> dict[str, Any]:
         "source": [plan.source.account, plan.source.region],
         "target": [plan.target.name, plan.target.account, plan.target.region],
         "flags": [_flag(flag) for flag in plan.flags],
-        "wipe": None if plan.wipe is None else [list(plan.wipe.tables), list(plan.wipe.domains)],
+        "wipe": None if plan.wipe is None else _wipe(plan.wipe),
         "deploy": None if plan.deploy is None else plan.deploy.kind,
         "streams": None if plan.streams is None else [list(plan.streams.functions), list(plan.streams.regions)],
         "tables": [[pair.source.name, pair.target.name, _export(pair.export)] for pair in plan.tables],
@@ -40,6 +40,11 @@ def _matters(plan: RefreshPlan) -> dict[str, Any]:
             [[wanted.index, wanted.condition] for wanted in plan.search.expectations],
         ],
     }
+
+
+def _wipe(wipe: Wipe) -> list[Any]:
+    """Without further regions as it was before there were any: a run of then can still be resumed."""
+    return [list(wipe.tables), list(wipe.domains), *([list(wipe.further)] if wipe.further else [])]
 
 
 def _export(export: ExportPlan | None) -> list[Any] | None:

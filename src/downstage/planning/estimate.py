@@ -1,9 +1,8 @@
 """What a refresh takes: capacity units, requests, hours and dollars, and what holds it up. Pure; nothing is asked.
 
 Every step has limits, each with the seconds that it alone would need; the longest is the step's, for what shares a step
-goes on at once. Tables are copied and verified one after the other, because the lanes of one stand in the queue before
-those of the next; tables and buckets go side by side. What is assumed stands in `assumptions`, and what the model
-leaves out in docs/planning.md.
+goes on at once. Tables are copied and verified side by side, as their lanes stand in the queue; tables and buckets are,
+too. What is assumed stands in `assumptions`, and what the model leaves out in docs/planning.md.
 """
 
 from __future__ import annotations
@@ -12,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from downstage.planning import assumptions as given
-from downstage.planning.limits import Limit, copies, copying, delivery, listing, slowest, verifying
+from downstage.planning.limits import Limit, copies, copying, delivery, lanes_at_once, listing, slowest, verifying
+from downstage.planning.schedule import Cut, lanes_in, segments_of
 from downstage.planning.units import TableUnits, requests_of, units_of
 from downstage.planning.workload import Means, Workload
 
@@ -35,6 +35,18 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
+class Lanes:
+    """How the copy of the tables is shared out: segments of all tables, in so many lanes, of which `at_once` are under
+    way; `items` a second get through, all tables together, and `limit` holds them up ("" if there is nothing)."""
+
+    at_once: int
+    lanes: int
+    segments: int
+    items: float
+    limit: str
+
+
+@dataclass(frozen=True, slots=True)
 class Estimate:
     """The whole refresh. `bottleneck` is what holds up the longest step; `until_consumers` are the seconds from the
     first write until the streams are read again."""
@@ -47,6 +59,7 @@ class Estimate:
     dpu_hours: float
     bottleneck: str
     until_consumers: float
+    lanes: Lanes
 
     @property
     def seconds(self) -> float:
@@ -70,11 +83,12 @@ def estimate(load: Workload) -> Estimate:
     pairs = list(zip(load.tables, units, strict=True))
     listings = [listing(bucket, load.means) for bucket in load.buckets]
     syncs = zip(load.buckets, listings, strict=True)
+    copied = slowest(copying(pairs, load))
     both = _side_by_side(
-        _in_turn("copy", [slowest(copying(table, its, load)) for table, its in pairs]),
+        _in_turn("copy", [copied]),
         _in_turn("sync", [slowest([listed, *copies(bucket, load.means)]) for bucket, listed in syncs]),
     )
-    verify = _in_turn("verify-tables", [slowest(verifying(table, its, load)) for table, its in pairs])
+    verify = _in_turn("verify-tables", [slowest(verifying(pairs, load))])
     verify_buckets = _in_turn("verify-buckets", listings)
     delivered = delivery(load)
     exports = [Limit("the export itself (assumed)", given.EXPORT_SECONDS)]
@@ -98,6 +112,22 @@ def estimate(load: Workload) -> Estimate:
         dpu_hours=dpu_hours,
         bottleneck=longest.limit if longest.seconds > 0 else "",
         until_consumers=both.seconds + verify.seconds + verify_buckets.seconds,
+        lanes=_shared_out(load, copied),
+    )
+
+
+def _shared_out(load: Workload, copied: Limit) -> Lanes:
+    """The copy's lanes, as the schedule makes them of tables of this size."""
+    means, items = load.means, sum(table.items for table in load.tables)
+    cuts = [
+        Cut(table.target, table.source, segments_of(table.size, means.workers, means.segments)) for table in load.tables
+    ]
+    return Lanes(
+        at_once=lanes_at_once(means),
+        lanes=sum(lanes_in(cut, means.workers) for cut in cuts),
+        segments=sum(cut.segments for cut in cuts),
+        items=items / copied.seconds if copied.seconds else 0.0,
+        limit=copied.what,
     )
 
 

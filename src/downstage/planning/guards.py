@@ -17,6 +17,7 @@ from downstage.domain.export import FOLDER, ExportPlan, bare_arn, export_id, roo
 from downstage.domain.plan import BucketPair, ItemFlag, RefreshPlan
 from downstage.domain.refs import ExportBucket, TargetBucket, TargetDomain, TargetTable
 from downstage.errors import GuardRefused, MaskingError, RunConflict
+from downstage.ports import Replica
 
 OWN_PREFIX = "downstage-"
 """Names of our own control tables begin with this."""
@@ -146,6 +147,25 @@ def check_wipe(
             hit = [name for name in sorted(kept) if fnmatchcase(name, pattern)]
             if hit:
                 raise _refused_wipe(what, pattern, f"it matches '{hit[0]}', {why}")
+
+
+def check_replicas(name: str, place: Environment, replicas: Iterable[Replica], regions: Collection[str]) -> None:
+    """A table is deleted with all its copies or not at all: each lies in one of the `regions` that are wiped, and in
+    the account of `place`, where the table is."""
+    for replica in replicas:
+        what = f"wiping table '{name}' in {place.region}"
+        if replica.account != place.account:
+            raise _refused(
+                what,
+                f"its replica in {replica.region} lies in account {replica.account}, not in '{place.name}'",
+                "take it out of the table's replicas yourself, or take the table out of 'wipe'",
+            )
+        if replica.region not in regions:
+            raise _refused(
+                what,
+                f"it has a replica in {replica.region}, which 'wipe.regions' does not name",
+                "name that region too, so that it is deleted there as well, or remove the replica yourself",
+            )
 
 
 def check_sync(pair: BucketPair, *, source_is_empty: bool | None, delete: bool, reason: str = "") -> None:

@@ -6,7 +6,7 @@ Each limit says how many seconds it alone would need; the longest counts, for wh
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from downstage.domain.table_schema import Units
@@ -24,23 +24,49 @@ class Limit:
     seconds: float
 
 
-def copying(table: TableLoad, units: TableUnits, load: Workload) -> Iterable[Limit]:
+def copying(tables: Sequence[tuple[TableLoad, TableUnits]], load: Workload) -> Iterable[Limit]:
+    """Of all tables together, which stand side by side."""
+    waits = [list(_copied(table, units)) for table, units in tables]
+    yield from (limit for its in waits for limit in its)
+    yield from _in_turn(waits, load.means)
+    yield from _rate("rates.read of the configuration", load.read_rate, [u.read for t, u in tables if not t.exported])
+    yield from _rate(
+        "rates.write of the configuration", load.write_rate, [u.write / (1 + t.replicas) for t, u in tables]
+    )
+    slower = 1.0 if load.means.compiled else given.PURE_FACTOR
+    yield _lanes(load.means, sum(_weighed(table) for table, _ in tables) * given.COPY_SECONDS * slower)
+
+
+def verifying(tables: Sequence[tuple[TableLoad, TableUnits]], load: Workload) -> Iterable[Limit]:
+    """Of all tables together."""
+    waits = [[_capacity(f"table {table.target}", "reads", table.write, units.verify)] for table, units in tables]
+    yield from (limit for its in waits for limit in its)
+    yield from _in_turn(waits, load.means)
+    yield from _rate("rates.verify of the configuration", load.verify_rate, [units.verify for _, units in tables])
+    yield _lanes(load.means, sum(_weighed(table) for table, _ in tables) * given.VERIFY_SECONDS)
+
+
+def _copied(table: TableLoad, units: TableUnits) -> Iterable[Limit]:
+    """What one table's own capacity makes of its copy."""
     if not table.exported:
         yield _capacity(f"table {table.source}", "reads", table.read, units.read)
-        yield from _rate("rates.read of the configuration", load.read_rate, units.read)
     yield _capacity(f"table {table.target}", "writes", table.write, written(table.items, table.size))
     for index in table.indexes:
         name = f"index {index.name} of table {table.target}"
         yield _capacity(name, "writes", index.capacity, written(index.items, index.size))
-    yield from _rate("rates.write of the configuration", load.write_rate, units.write / (1 + table.replicas))
-    slower = 1.0 if load.means.compiled else given.PURE_FACTOR
-    yield _lanes(load.means, _weighed(table) * given.COPY_SECONDS * slower)
 
 
-def verifying(table: TableLoad, units: TableUnits, load: Workload) -> Iterable[Limit]:
-    yield _capacity(f"table {table.target}", "reads", table.write, units.verify)
-    yield from _rate("rates.verify of the configuration", load.verify_rate, units.verify)
-    yield _lanes(load.means, _weighed(table) * given.VERIFY_SECONDS)
+def _in_turn(waits: Sequence[Sequence[Limit]], means: Means) -> Iterable[Limit]:
+    """A lane waits for one table at a time: few lanes cannot use the capacity of many tables at once."""
+    lanes, tables = lanes_at_once(means), [slowest(its) for its in waits if its]
+    if len(tables) > lanes:
+        longest = slowest(tables)
+        seconds = sum(table.seconds for table in tables) / lanes
+        if seconds > longest.seconds:
+            at_once = "one lane" if lanes == 1 else f"{lanes} lanes"
+            yield Limit(
+                f"{at_once} at one time for {len(tables)} tables, the slowest of which is {longest.what}", seconds
+            )
 
 
 def _weighed(table: TableLoad) -> float:
@@ -66,9 +92,10 @@ def _capacity(name: str, way: str, capacity: Capacity, units: float) -> Limit:
     return Limit(f"{name}: {what} for {way} ({takes:,.0f} a second)", units / takes)
 
 
-def _rate(name: str, rate: float | None, units: float) -> Iterable[Limit]:
+def _rate(name: str, rate: float | None, units: Sequence[float]) -> Iterable[Limit]:
+    """A set rate is shared out to the lanes, whatever tables they are of."""
     if rate is not None:
-        yield Limit(f"{name} ({rate:,.0f} a second)", units / rate)
+        yield Limit(f"{name} ({rate:,.0f} a second)", sum(units) / rate)
 
 
 def _lanes(means: Means, work: float) -> Limit:
@@ -81,6 +108,11 @@ def _lanes(means: Means, work: float) -> Limit:
         return Limit(f"this machine's {lanes} {cores}, for {means.workers} workers", work / lanes)
     what = "lanes on Glue, of engine.glue.workers" if means.engine == "glue" else "engine.workers"
     return Limit(f"{what} ({means.workers})", work / lanes)
+
+
+def lanes_at_once(means: Means) -> int:
+    """How many lanes are under way at one time: also those that wait, and take no core."""
+    return 1 if means.engine == "serial" else means.workers
 
 
 def lanes_of(means: Means) -> int:

@@ -17,6 +17,7 @@ from downstage.errors import AwsError, ConfigError, DownstageError, NotFound, Un
 from downstage.planning import guards, surroundings
 from downstage.planning.consumers import check_others, concerns
 from downstage.planning.exports import check_facts, check_window
+from downstage.planning.wiping import WipePlace, check_places, check_wipe
 from downstage.ports import (
     Deployer,
     ExportFiles,
@@ -53,14 +54,15 @@ def find_problems(
     export_files: ExportFiles | None = None,
     masker: Callable[[str], str] | None = None,
     around: surroundings.Surroundings | None = None,
+    further: Sequence[WipePlace] = (),
     note: Callable[[str], None] = _unheard,
 ) -> list[DownstageError]:
     """All problems, worst side first; an empty list means that nothing stands in the way.
 
     `check_masking` raises ConfigError if the masking policy cannot stand on a source table; `masker` pseudonymises the
     addresses in a text.
-    `steps` are those that will run; None means all of them. `around` is what is looked at besides; `note` is told what
-    is worth knowing and no problem, and what could not be looked at.
+    `steps` are those that will run; None means all of them. `further` are the regions that are wiped besides. `around`
+    is what is looked at besides; `note` is told what is worth knowing and no problem, and what could not be looked at.
     """
     problems: list[DownstageError] = []
     sources: list[TableFacts] = []
@@ -97,7 +99,10 @@ def find_problems(
         if around is not None:
             look(lambda: surroundings.check_source_role(plan, around.source_role, note))
     if target_there:
-        look(lambda: check_wipe(plan, target_tables, target_domains))
+        if plan.wipe is not None:
+            places = (WipePlace(plan.target.region, target_identity, target_tables, target_domains), *further)
+            if look(lambda: check_places(plan, places, environments)):
+                look(lambda: check_wipe(plan, places))
         for bucket in plan.buckets:
             look(partial(_bucket, store, bucket))
             if around is not None:
@@ -125,17 +130,6 @@ def find_problems(
         for concern in concerns(plan, consumers=consumers, source_tables=source_tables, target_tables=target_tables):
             note(concern)
     return problems
-
-
-def check_wipe(plan: RefreshPlan, tables: TableAdmin, domains: SearchDomains) -> None:
-    """No wipe pattern reaches flags, our own names, or what is read. Raises GuardRefused."""
-    if plan.wipe is None:
-        return
-    shared = plan.source.account == plan.target.account
-    read = [pair.source.name for pair in plan.tables] if shared else []
-    guards.check_wipe(tables.names(), plan.wipe.tables, flags_tables=plan.flags_tables, source_names=read)
-    read = [plan.search.source.name] if shared and plan.search is not None and plan.search.source is not None else []
-    guards.check_wipe(domains.names(), plan.wipe.domains, source_names=read, what="search domain")
 
 
 def _table(tables: TableAdmin, name: str) -> None:

@@ -45,9 +45,9 @@ CLOCK_OFF = 60.0
 """Seconds: AWS refuses signatures that are further off than the first; the second is on the way there."""
 
 JOURNAL_BYTES = 64 * 1024 * 1024
-SPILLED_BYTES = 2 * 100
+SPILLED_BYTES = 2 * 150
 """What the state directory must hold at least, and what each item takes there when a table has to be compared item by
-item (about 100 bytes a side)."""
+item (about 100 bytes a side, half as much again while they are joined)."""
 
 _NAMED = 3
 

@@ -49,13 +49,15 @@ class BucketLoad:
 class Means:
     """What carries the work: the engine, how many workers, on how many cores, with the compiled loops or without.
 
-    On Glue the workers are lanes with a core of their own, and `dpus` is what the job is charged for while it runs."""
+    On Glue the workers are lanes with a core of their own, and `dpus` is what the job is charged for while it runs.
+    `segments` is how many each table is cut into, if that is set."""
 
     engine: str = "local"
     workers: int = 2
     cores: int = 2
     compiled: bool = True
     dpus: int = 0
+    segments: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ from downstage.ports.tables import (
     ItemWriter,
     Page,
     Rejected,
+    Replica,
     TableFacts,
 )
 
@@ -91,6 +92,7 @@ __all__ = [
     "RawItem",
     "Refusal",
     "Rejected",
+    "Replica",
     "RestoreWindow",
     "RunQueue",
     "RunRecord",

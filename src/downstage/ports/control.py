@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from downstage.domain.plan import Flag
-from downstage.ports.tables import TableFacts
+from downstage.ports.tables import Replica, TableFacts
 
 
 class FlagStore(Protocol):
@@ -18,13 +18,17 @@ class FlagStore(Protocol):
 
 
 class TableAdmin(Protocol):
-    """Tables of one account and region. `delete` returns once the table is gone; deleting an absent one is fine.
-    `enable_ttl` lets items expire by an attribute; False if they did already."""
+    """Tables of one account and region. `enable_ttl` lets items expire by an attribute; False if they did already.
+
+    `delete` returns once the table is gone; deleting an absent one is fine. Its replicas in other regions go before it,
+    and are all in `regions` and of this account: otherwise it raises GuardRefused, and nothing was changed.
+    """
 
     def names(self) -> Sequence[str]: ...
     def facts(self, name: str) -> TableFacts: ...
     def is_empty(self, name: str) -> bool: ...
-    def delete(self, name: str) -> bool: ...
+    def replicas(self, name: str) -> Sequence[Replica]: ...
+    def delete(self, name: str, regions: Collection[str] = ()) -> bool: ...
     def enable_ttl(self, name: str, attribute: str) -> bool: ...
 
 

@@ -42,6 +42,8 @@ class Checkpoint:
     """How far one segment of one task is: saved only after what it counts was acknowledged.
 
     `cursor` is sealed (authenticated encryption). `digest` is the sum mod 2**128 over what was written or found.
+    One that holds nothing (`Checkpoint(segment, total_segments)`) is the segment's beginning: no lane saves it, for a
+    lane has counted something; a step saves it to have the segment done anew.
     """
 
     segment: int
@@ -51,14 +53,23 @@ class Checkpoint:
     digest: int = 0
     counters: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def ends_or_begins(self) -> bool:
+        """Whether it may take the place of one that is `done`: it is done itself, or the segment's beginning."""
+        return self.done or (self.cursor is None and not self.digest and not self.counters)
+
 
 class Journal(Protocol):
     """The only truth about runs. Every write is conditional on the run's epoch and is durable when it returns.
 
-    A writer with an old epoch gets `RunConflict`: its successor owns the run. Canaries (keyed digests, no data) are
-    kept by task and segment; saving replaces the segment's. `forget_step` takes a step back as if it had never begun,
-    with all checkpoints, canaries and quarantined items of the tasks whose names begin with one of `tasks`; without a
-    name, only those.
+    A writer with an old epoch gets `RunConflict`: its successor owns the run. Two writers of one epoch at one segment
+    (an attempt that its engine has given up, and which lives on, and the one in its place) are told apart by what they
+    save: a checkpoint that is `done` is replaced only by one that `ends_or_begins`; any other save gets
+    `SegmentEnded`, and changes nothing. Before that the last save stands, though it may be the older one: cursor,
+    digest and counters are one record, so that whoever goes on from it redoes pages and counts each once. Canaries
+    (keyed digests, no data) are kept by task and segment; saving replaces the segment's. `forget_step` takes a step
+    back as if it had never begun, with all checkpoints, canaries and quarantined items of the tasks whose names begin
+    with one of `tasks`; without a name, only those.
     """
 
     def create_run(self, record: RunRecord) -> None: ...

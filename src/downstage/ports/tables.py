@@ -85,6 +85,14 @@ class IndexFacts:
     capacity: Capacity = Capacity()
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Replica:
+    """A copy of a global table in another region, and whose account it lies in."""
+
+    region: str
+    account: str
+
+
 @dataclass(frozen=True, slots=True)
 class TableFacts:
     """What is known of a table: its identity survives no re-creation (`table_id`), `items` and `size` (bytes) lag by

@@ -13,7 +13,7 @@ import jinja2
 from downstage.domain.counted import counted
 from downstage.domain.outcome import RefreshOutcome, StepOutcome
 from downstage.report import figures
-from downstage.report.wording import MEANING, kept, limits, proven, why
+from downstage.report.wording import MEANING, cut_off, kept, limits, proven, why
 
 
 class _Key(NamedTuple):
@@ -43,6 +43,7 @@ def render_html(outcome: RefreshOutcome) -> str:
         limits=limits(outcome),
         kept=kept(outcome),
         shares=_shares(outcome.steps),
+        cut_off=[cut_off(outcome, step) for step in outcome.steps],
         when=figures.period(outcome.started, outcome.ended),
         took="" if seconds is None else figures.duration(seconds),
     )

@@ -15,7 +15,7 @@ from downstage.domain.leak_outcome import LeakPlace
 from downstage.domain.outcome import RefreshOutcome, Result, StepOutcome, StepState
 from downstage.domain.table_outcome import TableOutcome
 from downstage.report.figures import duration, elapsed, number, period, size
-from downstage.report.wording import limits, proven, why
+from downstage.report.wording import cut_off, limits, proven, why
 
 _MARK = {Result.PROVEN: "✅", Result.INCOMPLETE: "⚠️", Result.FAILED: "❌"}
 _STEP_MARK = {
@@ -91,7 +91,7 @@ def _sections(outcome: RefreshOutcome) -> Iterator[str]:
     yield _list("What is proven", proven(outcome))
     yield _list("What is not, and what stays true", limits(outcome))
     if outcome.steps:
-        rows = [_step_row(step) for step in outcome.steps]
+        rows = [_step_row(step, cut_off(outcome, step)) for step in outcome.steps]
         table = _grid(("Step", "State", "Time", "What it did"), rows)
         yield f"<details>\n<summary>{counted(len(rows), 'step')}</summary>\n\n{table}\n\n</details>"
 
@@ -148,8 +148,9 @@ def _place_row(place: LeakPlace) -> tuple[str, ...]:
     return _code(place.where), _code(place.path), _text(" › ".join(place.layers)), _code(place.fingerprint)
 
 
-def _step_row(step: StepOutcome) -> tuple[str, ...]:
-    return _text(step.name), _STEP_MARK[step.state], duration(step.seconds), _text(step.detail)
+def _step_row(step: StepOutcome, is_cut_off: bool) -> tuple[str, ...]:
+    state = "cut off" if is_cut_off else _STEP_MARK[step.state]
+    return _text(step.name), state, duration(step.seconds), _text(step.detail)
 
 
 def _proof(is_proven: bool, is_contradicted: bool) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from downstage.domain.bucket_outcome import BucketOutcome
 from downstage.domain.counted import counted
 from downstage.domain.leak_outcome import LeakOutcome
-from downstage.domain.outcome import RefreshOutcome, Result
+from downstage.domain.outcome import RefreshOutcome, Result, StepOutcome, StepState
 from downstage.domain.table_outcome import ExportOutcome, TableOutcome
 from downstage.report.figures import instant, number, parsed, percentage, period, share
 
@@ -34,6 +34,11 @@ def why(outcome: RefreshOutcome) -> str:
     if not outcome.objections:
         return MEANING[Result.PROVEN]
     return outcome.objections[0].text
+
+
+def cut_off(outcome: RefreshOutcome, step: StepOutcome) -> bool:
+    """Whether the step was under way when the run stopped: it has not failed, and goes on from where it was."""
+    return step.state is StepState.RUNNING and (outcome.stop is not None or bool(outcome.ended))
 
 
 def statements(outcome: RefreshOutcome) -> list[str]:

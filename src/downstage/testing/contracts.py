@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from downstage.errors import AwsError, JournalError, RunConflict
+from downstage.errors import AwsError, JournalError, RunConflict, SegmentEnded
 from downstage.ports import Checkpoint, Engine, Journal, Lane, RunRecord, StepRecord
 from downstage.testing.lanework import FailAt, Mark, noted
 
@@ -111,6 +111,43 @@ class JournalContract:
         assert journal.checkpoint("run-1", "copy/t", 1) == Checkpoint(1, 2, None, True, 9, {"read": 6})
         assert journal.checkpoint("run-1", "copy/t", 2) is None
         assert journal.checkpoint("run-2", "copy/t", 0) is None
+
+    def test_what_is_done_is_not_taken_back_by_an_attempt_that_was_given_up(self, journal: Journal) -> None:
+        journal.create_run(RUN)
+        done = Checkpoint(1, 2, None, True, 9, {"read": 6})
+        again = replace(done, cursor="sealed", digest=8)
+        beginning = Checkpoint(1, 2)
+        older = [
+            Checkpoint(1, 2, "sealed", False, 5, {"read": 3}),
+            Checkpoint(1, 2, None, False, 0, {"read": 0}),
+            Checkpoint(1, 2, None, False, 5),
+            Checkpoint(1, 2, "sealed"),
+        ]
+        journal.save_checkpoint("run-1", 1, "copy/t", done)
+        for late in older:
+            with pytest.raises(SegmentEnded, match="segment 1 of copy/t was ended by another attempt"):
+                journal.save_checkpoint("run-1", 1, "copy/t", late)
+        journal.save_checkpoint("run-1", 1, "copy/t", replace(older[0], segment=0))
+        journal.save_checkpoint("run-1", 1, "copy/u", older[0])
+        assert list(journal.checkpoints("run-1", "copy/t")) == [replace(older[0], segment=0), done]
+        journal.save_checkpoint("run-1", 1, "copy/t", again)  # two that have both read all of it
+        assert journal.checkpoint("run-1", "copy/t", 1) == again
+        with pytest.raises(SegmentEnded):
+            journal.save_checkpoint("run-1", 1, "copy/t", older[0])
+        journal.save_checkpoint("run-1", 1, "copy/t", beginning)  # a step that has it done anew
+        assert journal.checkpoint("run-1", "copy/t", 1) == beginning
+        for point in older:
+            journal.save_checkpoint("run-1", 1, "copy/t", point)
+            assert journal.checkpoint("run-1", "copy/t", 1) == point
+        journal.save_checkpoint("run-1", 1, "copy/t", done)
+        taken = journal.take_over("run-1")
+        with pytest.raises(RunConflict):  # a predecessor is told that, whatever else stands in its way
+            journal.save_checkpoint("run-1", 1, "copy/t", older[0])
+        with pytest.raises(SegmentEnded):
+            journal.save_checkpoint("run-1", taken.epoch, "copy/t", older[0])
+        journal.forget_step("run-1", taken.epoch, None, ["copy/"])
+        journal.save_checkpoint("run-1", taken.epoch, "copy/t", older[0])
+        assert list(journal.checkpoints("run-1", "copy/t")) == [older[0]]
 
     def test_digests_of_128_bits_and_counters_of_62_survive(self, journal: Journal) -> None:
         journal.create_run(RUN)

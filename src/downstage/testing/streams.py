@@ -26,13 +26,20 @@ class MemoryConsumers:
         self._made = 0
 
     def add(
-        self, function: str, table: str, stream_arn: str, *, enabled: bool = True, starts: str = "TRIM_HORIZON"
+        self,
+        function: str,
+        table: str,
+        stream_arn: str,
+        *,
+        enabled: bool = True,
+        starts: str = "TRIM_HORIZON",
+        region: str = "us-east-1",
     ) -> Consumer:
         """A new mapping."""
         self._made += 1
         state = "Enabled" if enabled else "Disabled"
         uuid = f"uuid-{self._made}"
-        consumer = Consumer(uuid, function, table, stream_arn, state, "us-east-1", {}, starts, "OK")
+        consumer = Consumer(uuid, function, table, stream_arn, state, region, {}, starts, "OK")
         self.mappings[consumer.uuid] = consumer
         if enabled:
             self._attach(consumer)
@@ -68,7 +75,7 @@ class MemoryConsumers:
     def create(self, consumer: Consumer, stream_arn: str) -> str:
         """Its like on another stream, disabled."""
         self._writes.append(f"create consumer {consumer.function}")
-        return self.add(consumer.function, consumer.table, stream_arn, enabled=False).uuid
+        return self.add(consumer.function, consumer.table, stream_arn, enabled=False, region=consumer.region).uuid
 
     def remove(self, consumer: Consumer) -> None:
         """Removes it; an absent one is fine."""

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import copy
 import zlib
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
 
 import orjson
 
+from downstage.domain.environment import Environment
 from downstage.errors import NotFound
-from downstage.ports import Item, Page, RawItem, Rejected, TableFacts
+from downstage.planning import guards
+from downstage.ports import Item, Page, RawItem, Rejected, Replica, TableFacts
 
 LARGEST_ITEM = 400 * 1024
 
@@ -61,10 +63,13 @@ class MemoryTable:
 
 
 class MemoryTables:
-    """Implements `ports.TableAdmin`. `tables` by name; `writes` takes note of each deletion."""
+    """Implements `ports.TableAdmin`. `tables` by name; `writes` takes note of each deletion. `copies` are the regions
+    in which a table has a replica, and those regions' own tables, which lose them with it."""
 
-    def __init__(self, writes: list[str]) -> None:
+    def __init__(self, writes: list[str], region: str = "us-east-1", account: str = "222222222222") -> None:
         self.tables: dict[str, MemoryTable] = {}
+        self.copies: dict[str, dict[str, MemoryTables]] = {}
+        self.place = Environment("test", account, region)
         self._writes = writes
         self._made = 0
 
@@ -103,8 +108,17 @@ class MemoryTables:
         """Whether it holds no item."""
         return not self[name].items
 
-    def delete(self, name: str) -> bool:
-        """Deletes it with its stream; False if it was not there."""
+    def replicas(self, name: str) -> Sequence[Replica]:
+        """Its copies in other regions."""
+        return [Replica(region, there.place.account) for region, there in sorted(self.copies.get(name, {}).items())]
+
+    def delete(self, name: str, regions: Collection[str] = ()) -> bool:
+        """Deletes it with its stream, its copies first; False if it was not there."""
+        guards.check_replicas(name, self.place, self.replicas(name), regions)
+        for region, there in self.copies.pop(name, {}).items():
+            self._writes.append(f"delete table {name} in {region}")
+            there.tables.pop(name, None)
+            there.copies.get(name, {}).pop(self.place.region, None)
         self._writes.append(f"delete table {name}")
         return self.tables.pop(name, None) is not None
 

@@ -47,8 +47,10 @@ from downstage.masking.nested import NestedMasker
 from downstage.masking.sealing import KeySealer
 from downstage.planning.exports import listed_files
 from downstage.planning.surroundings import Surroundings
+from downstage.planning.wiping import WipePlace
 from downstage.ports import (
     Consumer,
+    Engine,
     ExportFiles,
     Item,
     ItemGetter,
@@ -74,7 +76,7 @@ from downstage.verify.canaries import CanaryKey, Exempt
 from downstage.verify.item_names import ItemNames
 from downstage.verify.leaks import LeakScanner
 from downstage.workflow.outcome import outcome_of
-from downstage.workflow.parts import Deep, Objects, Parts
+from downstage.workflow.parts import Deep, Here, Objects, Parts
 from downstage.workflow.refresh import STEPS, run_steps
 
 PROD, TEST, REGION = "111111111111", "222222222222", "us-east-1"
@@ -161,6 +163,8 @@ class World:
         self.schemas: list[dict[str, Any]] = []
         self.stop_at: float | None = None
         self.around: Surroundings | None = None
+        self.elsewhere: Engine | None = None
+        self.further: dict[str, tuple[MemoryTables, MemoryDomains]] = {}
         self.source_items: Callable[[str], ItemGetter] = lambda name: MemoryItems(self.source_tables[name])
         self.target_items: Callable[[str], ItemMender] = lambda name: MemoryItems(self.target_tables[name], self.writes)
         self.folder = Path(tempfile.gettempdir()) / f"downstage-world-{uuid.uuid4().hex}"  # made if it is needed
@@ -269,12 +273,20 @@ class World:
             names=names,
             fingerprint=pseudonyms.key_hash,
         )
+        object_lanes = MemoryObjectLanes(
+            transfer=transfer,
+            journal=journal,
+            sealer=sealer,
+            masker=masker,
+            redact=redact,
+            clock=self.clock.now,
+        )
         return Parts(
             plan=plan,
             environments=(PRODUCTION, LOWER),
             run=run,
             journal=journal,
-            engine=SerialEngine(),
+            engine=self.elsewhere or SerialEngine(),
             work=lanes,
             events=self.events,
             clock=self.clock,
@@ -288,15 +300,8 @@ class World:
             target_tables=port(self.target_tables),
             store=port(self.store),
             objects=Objects(
-                lanes=MemoryObjectLanes(
-                    transfer=transfer,
-                    journal=journal,
-                    sealer=sealer,
-                    masker=masker,
-                    redact=redact,
-                    clock=self.clock.now,
-                ),
-                engine=SerialEngine(),
+                lanes=object_lanes,
+                engine=self.elsewhere or SerialEngine(),
                 transfer=transfer,
                 masker=masker,
                 stop_at=self.stop_at,
@@ -311,6 +316,7 @@ class World:
             schemas=lambda: self.schemas,
             canary_key=canary_key,
             deep=Deep(deep, self.folder, names),
+            here=None if self.elsewhere is None else Here(SerialEngine(), 1, object_lanes),
             index_lanes=MemoryIndexLanes(
                 reader=lambda name: port(MemoryReader(self.target_tables[name], self.page_size)),
                 domains=port(self.target_domains),
@@ -323,6 +329,10 @@ class World:
             exports=port(cast("TableExports", self.exports)),
             export_files=port(cast("ExportFiles", self.exports)),
             around=self.around,
+            further=tuple(
+                WipePlace(region, port(self.target_identity), port(tables), port(domains))
+                for region, (tables, domains) in self.further.items()
+            ),
         )
 
     def _export_reader(self, export: ExportSource) -> ExportReader:

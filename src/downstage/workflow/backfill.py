@@ -25,16 +25,17 @@ from downstage.errors import (
 from downstage.indexing.mapping import load
 from downstage.indexing.segment import WHAT_TO_DO, refusals, told
 from downstage.planning.consumers import what_then
-from downstage.ports import Checkpoint, Lane
+from downstage.planning.schedule import in_order
+from downstage.ports import Checkpoint
+from downstage.workflow.cuts import cuts_of
 from downstage.workflow.parts import Parts, Step, TableWork
+from downstage.workflow.proven import leak_of
 from downstage.workflow.search import refuse_unproven, verified_run
 from downstage.workflow.sums import summed
 from downstage.workflow.watching import telling
 
 BACKFILL = "backfill"
 """The step, the kind of run that does it alone, and what its tasks' names begin with: `backfill/TABLE`."""
-
-_INTERLEAVED = 4
 
 
 def backfill(parts: Parts, step: Step) -> str:
@@ -90,7 +91,7 @@ def _refuse_unproven(parts: Parts, *, alone: bool) -> None:
     """No item goes into an index before its table is proven clean."""
     if not alone:
         refuse_unproven(parts)
-    if parts.journal.findings(verified_run(parts)):
+    if parts.journal.findings(verified_run(parts)) or leak_of(parts.journal, parts.run):
         raise GuardRefused(
             "refused: making documents of the target's tables: personal data was found in the target; refresh again "
             "(nothing was written)"
@@ -170,11 +171,7 @@ def _make(parts: Parts, works: Sequence[TableWork], *, dry: bool, only: Sequence
             done = summed(_checkpoints(parts, work)).get("items", 0)
             parts.emit(Progress(BACKFILL, work.target, done, max(done, expected[work.target]) or None, "items"))
 
-    lanes = [
-        Lane(_task(work), tuple(range(first, min(first + _INTERLEAVED, work.segments))))
-        for work in works
-        for first in range(0, work.segments, _INTERLEAVED)
-    ]
+    lanes = in_order(cuts_of(parts, BACKFILL, works))
     with telling(tell, BACKFILL):
         for _ in parts.engine.run(parts.index_lanes.backfill(parts.run, works, dry=dry, only=only), lanes):
             pass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from downstage.domain.events import Note, Progress
 from downstage.errors import TimeBoxReached
@@ -35,7 +35,6 @@ def sync(parts: Parts, step: Step) -> str:
     for plan in plans:
         works.append(_work(parts, plan, fresh=fresh))
         totals[plan.pair.target.name] = summed(surveyed(parts, plan))
-    lanes = [lane for work in works for lane in _lanes(parts, work)]
 
     def tell() -> None:
         for name, planned in totals.items():
@@ -48,17 +47,34 @@ def sync(parts: Parts, step: Step) -> str:
                 whole_size = max(copied, planned["bytes_to_copy"]) // _MEGABYTE
                 parts.emit(Progress("sync", f"{name} (data)", copied // _MEGABYTE, whole_size, "MB"))
 
-    with (
-        telling(tell, "sync"),
-        parts.objects.lanes.sync(parts.run, works, parts.emit, parts.objects.stop_at) as work,
-    ):
-        for _ in parts.objects.engine.run(work, lanes):
-            pass
+    with telling(tell, "sync"):
+        _run(parts, works)
     late = [work.pair.target.name for work in works if not whole(_checkpoints(parts, work))]
     if late:
         raise TimeBoxReached(f"the time was up before bucket {', '.join(late)} was synced; call again to go on")
     _note_leftovers(parts, step)
     return "; ".join([_said(parts, works), *(_listed(plan) for plan in plans if plan.listed is not None)])
+
+
+def _run(parts: Parts, works: Sequence[ObjectWork]) -> None:
+    """Runs the lanes where they can be: those of a pair that an inventory lists read its sorted file, which is here."""
+    objects, here = parts.objects, parts.here
+    listed = [work for work in works if here is not None and work.inventory is not None]
+    others = [work for work in works if work not in listed]
+    run_by = [(objects.lanes, objects.engine, others)] if others else []
+    if here is not None and listed:
+        names = ", ".join(work.pair.target.name for work in listed)
+        parts.emit(
+            Note(
+                f"bucket {names}: listed by an inventory, whose sorted file is on this machine: synced from here "
+                f"({here.workers} at a time), not on {parts.plan.engine.name}"
+            )
+        )
+        run_by.append((here.objects, here.engine, listed))
+    for lanes, engine, some in run_by:
+        with lanes.sync(parts.run, some, parts.emit, objects.stop_at) as work:
+            for _ in engine.run(work, [lane for one in some for lane in _lanes(parts, one)]):
+                pass
 
 
 def _work(parts: Parts, plan: BucketPlan, *, fresh: bool) -> ObjectWork:

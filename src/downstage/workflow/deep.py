@@ -1,8 +1,9 @@
 """A table that is not what was written to it, looked at item by item: what is wrong, and what only moved on.
 
-Partitioned work on the engine again: the target is read into a spill, then, if its digest is still another one, the
-source, masked as in the copy; both are joined, every difference is read again by key on both sides, and what is left is
-judged by the digests of the copy (`verify.telling`). Nothing is written to the target here.
+Partitioned work on an engine again, of this machine always, for the lanes share a file: the target is read into a
+spill, then, if its digest is still another one, the source, masked as in the copy; both are joined, every difference is
+read again by key on both sides, and what is left is judged by the digests of the copy (`verify.telling`). Nothing is
+written to the target here.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from itertools import islice
 
 from downstage.domain.events import Progress
 from downstage.domain.table_outcome import Differences
+from downstage.errors import AwsError, CredentialsError, JournalError
+from downstage.planning.surroundings import SPILLED_BYTES
 from downstage.ports import Checkpoint, Lane
 from downstage.proof import digest
 from downstage.verify.item_names import ItemNames, shown
@@ -58,14 +61,46 @@ class Looked:
 
 def look_deep(parts: Parts, deep: Deep, work: TableWork, reference: Reference, *, keep: bool = False) -> Looked:
     """Compares one table. `keep`: for mending, so the spill stays, and one that an earlier attempt has left is gone on
-    with; who only looks wants to know how things stand now."""
+    with; who only looks wants to know how things stand now. Raises JournalError if the disk cannot hold the spill, and
+    AwsError or CredentialsError if a side cannot be read."""
     job = deep_work(parts, deep, work)
     _clear(parts, deep)
-    with Spill.begin(job.spill, parts.run.epoch, anew=not keep) as spill:
-        looked = _look(parts, deep, job, reference, spill)
+    if not (keep and job.spill.exists()):
+        _refuse_small_disk(parts, job, reference)
+    try:
+        with Spill.begin(job.spill, parts.run.epoch, anew=not keep) as spill:
+            looked = _look(parts, deep, job, reference, spill)
+    except (AwsError, CredentialsError, JournalError):
+        if not keep:
+            Spill.discard(job.spill)  # nobody goes on with it, and it may be large
+        raise
     if not keep:
         Spill.discard(job.spill)
     return looked
+
+
+def where(parts: Parts) -> str:
+    """For a note: where the comparison is made, if that is not where the run's other lanes are."""
+    if parts.here is None:
+        return ""
+    return f", on this machine ({parts.here.workers} at a time), not on {parts.plan.engine.name}"
+
+
+def _refuse_small_disk(parts: Parts, job: DeepWork, reference: Reference) -> None:
+    """Raises JournalError for a table whose records the state directory has no room for: not hours later."""
+    if parts.around is None:
+        return
+    wanted = _written(reference.checkpoints).written_items * SPILLED_BYTES
+    try:
+        disk = parts.around.disk()
+    except OSError as error:
+        raise JournalError(f"the state directory cannot be looked at ({error.strerror}); name another") from None
+    if disk.free < wanted:
+        raise JournalError(
+            f"to compare {job.table.target} item by item takes about {wanted / 1e9:,.1f} GB, and "
+            f"{disk.free / 1e9:,.1f} GB are free at {disk.directory}; make room there, or name another directory in "
+            "'state'"
+        )
 
 
 def _clear(parts: Parts, deep: Deep) -> None:
@@ -87,8 +122,8 @@ def deep_work(parts: Parts, deep: Deep, work: TableWork) -> DeepWork:
 def run_phases(
     parts: Parts, deep: Deep, job: DeepWork, phases: Mapping[str, Collection[int]], *, differences: int | None = None
 ) -> Iterator[None]:
-    """Runs phases side by side, each over its segments; yields as each lane ends. On the engine, unless it is known
-    that there are but a few `differences` to look at."""
+    """Runs phases side by side, each over its segments; yields as each lane ends. On this machine's engine, unless it
+    is known that there are but a few `differences` to look at."""
     lanes = [
         Lane(f"{phase}/{job.table.target}", tuple(order[first : first + _A_LANE]))
         for phase, segments in phases.items()
@@ -99,7 +134,7 @@ def run_phases(
         return
     work = deep.lanes.deep(parts.run, [job])
     few = differences is not None and differences <= FEW_DIFFERENCES
-    for _ in map(work, lanes) if few else parts.engine.run(work, lanes):
+    for _ in map(work, lanes) if few else parts.engine_here.run(work, lanes):
         yield
 
 

@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from downstage.errors import ConfigError, LeakFound, RunConflict
-from downstage.ports import Lane
+from downstage.planning.schedule import in_order, segments_of
 from downstage.workflow.buckets import scan_buckets
 from downstage.workflow.canaries import looked_for, none_found
+from downstage.workflow.cuts import cuts_of
 from downstage.workflow.findings import leak_look
 from downstage.workflow.parts import Parts, Step, TableWork
 from downstage.workflow.search import scan_indexes
@@ -62,23 +63,24 @@ def scan(parts: Parts, step: Step) -> str:
 
 def _intent(parts: Parts) -> Mapping[str, Any]:
     """The target tables as they are now; a resumed scan must find the same ones."""
-    segments = parts.plan.engine.segments or 4 * parts.plan.engine.workers
+    engine = parts.plan.engine
+    facts = [parts.target_tables.facts(pair.target.name) for pair in parts.plan.tables]
     return {
         "tables": [pair.target.name for pair in parts.plan.tables],
-        "ids": [parts.target_tables.facts(pair.target.name).table_id for pair in parts.plan.tables],
-        "segments": segments,
+        "ids": [each.table_id for each in facts],
+        "segments": [segments_of(each.size, engine.workers, engine.segments) for each in facts],
     }
 
 
 def _scan_tables(parts: Parts, intent: Mapping[str, Any]) -> tuple[int, int, int]:
     """(items, findings, canaries among them) of all target tables."""
     works = []
-    for name, was in zip(intent["tables"], intent["ids"], strict=True):
+    for name, was, segments in zip(intent["tables"], intent["ids"], intent["segments"], strict=True):
         facts = parts.target_tables.facts(name)
         if facts.table_id != was:
             raise RunConflict(f"table {name} was re-created since the scan began: start a new one")
-        works.append(TableWork(name, name, facts.key_names, intent["segments"], None, 0.0))
-    lanes = [Lane(f"verify/{work.target}", (segment,)) for work in works for segment in range(work.segments)]
+        works.append(TableWork(name, name, facts.key_names, segments, None, 0.0))
+    lanes = in_order(cuts_of(parts, "verify", works))
     with watching(parts, "verify", works, "items"):
         for _ in parts.engine.run(parts.work.verify(parts.run, works), lanes):
             pass

@@ -16,14 +16,15 @@ from downstage.workflow.canaries import canaries_of
 from downstage.workflow.exports import DISCARD, EXPORT
 from downstage.workflow.parity import PARITY, parity_outcome
 from downstage.workflow.reference import REPAIR, Reference, reference_in
-from downstage.workflow.standing import PUT_BACK, standing
-from downstage.workflow.stopped import STOPPED, stop_of
+from downstage.workflow.standing import PUT_BACK, standing, without_streams
+from downstage.workflow.stopped import STOPPED, TOLD, stop_of
 from downstage.workflow.sums import summed, total_digest, whole
 from downstage.workflow.unsent import UNSENT, unsent_of
+from downstage.workflow.were_on import remembered, told
 
 _PLACES = 50
 _NAMED = 20
-_ASIDES = (STOPPED, UNSENT)
+_ASIDES = (STOPPED, TOLD, UNSENT)
 _SCANNING = ("verify-tables", "verify-buckets", "verify-index", "scan")
 
 
@@ -54,7 +55,7 @@ def outcome_of(journal: Journal, run: RunRecord, order: Sequence[str]) -> Refres
         search=tuple(_indexes(records)),
         leaks=_leaks(journal, run, records),
         masking=_masking(settings["masking"]),
-        consumers=_consumers(records),
+        consumers=_consumers(run, records),
         exports=tuple(_exports(journal, run)),
         parity=parity_outcome(records.get(PARITY)),
         kind=run.kind,
@@ -255,18 +256,31 @@ def _masking(recorded: Mapping[str, Any]) -> MaskingOutcome:
     return MaskingOutcome(**{**recorded, "kept_domains": tuple(recorded.get("kept_domains", ()))})
 
 
-def _consumers(records: Mapping[str, StepRecord]) -> str:
+def _consumers(run: RunRecord, records: Mapping[str, StepRecord]) -> str:
     off = records.get("consumers-off")
     others = list(off.result.get("others", ())) if off is not None else []
-    return _switched(records) + (f"; not held off, for nobody names them: {', '.join(others)}" if others else "")
+    again = told(remembered(off.result.get("again"))) if off is not None else ""
+    return "".join(
+        (
+            _switched(run, records),
+            f"; not held off, for nobody names them: {', '.join(others)}" if others else "",
+            f"; switched on by somebody while nothing was proven, and off again: {again}" if again else "",
+        )
+    )
 
 
-def _switched(records: Mapping[str, StepRecord]) -> str:
+def _switched(run: RunRecord, records: Mapping[str, StepRecord]) -> str:
     on, off, back = (records.get(name) for name in ("consumers-on", "consumers-off", PUT_BACK))
     if back is not None and back.state == StepState.DONE:
         return back.detail
     if on is not None and on.state == StepState.DONE:
-        return "on" if "on" in on.detail.split() else "none configured"
+        whys = "; ".join(on.result.get("accepted", ()))
+        said = f"on, though {whys}: somebody has taken that upon himself" if whys else "on"
+        return said if "on" in on.detail.split() else "none configured"
+    if without_streams(records):
+        return "not switched off by this run, and tables were deleted or made anew: Enabled ones may deliver nothing"
     if off is None or off.state == StepState.SKIPPED:
         return "as they were"
-    return "off: they stay off until a refresh of this environment is proven clean, or they are switched on by hand"
+    if run.kind != "refresh":
+        return f"off, until 'downstage streams on {run.environment}'"
+    return "off: they stay off until a refresh of this environment is proven clean, or the run is given up"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +19,7 @@ from downstage.domain.outcome import StepState
 from downstage.domain.plan import Backfill, BucketPair, Compare, RefreshPlan
 from downstage.planning import guards
 from downstage.planning.surroundings import Surroundings
+from downstage.planning.wiping import WipePlace
 from downstage.ports import (
     Clock,
     Deployer,
@@ -141,10 +142,20 @@ class ObjectLanes(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Here:
+    """This machine's own `workers`, where the run's engine is on other machines: for lanes that share a file with
+    us."""
+
+    engine: Engine
+    workers: int
+    objects: ObjectLanes
+
+
+@dataclass(frozen=True, slots=True)
 class Objects:
     """What the buckets' steps need besides: their lanes, an engine of their own (the tables' is busy at that time), the
     hot calls on one pair, what makes a key free of addresses. From `stop_at` (seconds since the epoch) on nothing new
-    is begun. `inventories` is the folder for sorted inventories, on a disk that the lanes share."""
+    is begun. `inventories` is the folder for sorted inventories, on this machine's disk."""
 
     lanes: ObjectLanes
     engine: Engine
@@ -156,7 +167,7 @@ class Objects:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Everything the steps of one run may touch."""
+    """Everything the steps of one run may touch. `further` are the regions that are wiped besides the target's own."""
 
     plan: RefreshPlan
     environments: tuple[Environment, ...]
@@ -182,19 +193,40 @@ class Parts:
     consumers: StreamControl | None
     deployer: Deployer | None
     redact: Callable[[str], str]
+    deep: Deep
     canary_key: CanaryKey | None = None
     schemas: Callable[[], Sequence[Mapping[str, Any]]] | None = None
-    deep: Deep | None = None
+    here: Here | None = None
     index_lanes: IndexLanes | None = None
     exports: TableExports | None = None
     export_files: ExportFiles | None = None
     around: Surroundings | None = None
+    further: tuple[WipePlace, ...] = ()
     still_ours: Callable[[], None] = _always_ours
 
     @property
     def copy_run(self) -> str:
         """The run whose copy is verified: this one, unless `verify` was called alone."""
         return str(self.run.settings.get("copy_run") or self.run.run_id)
+
+    @property
+    def engine_here(self) -> Engine:
+        """What runs lanes that share a file with this process."""
+        return self.engine if self.here is None else self.here.engine
+
+    @property
+    def engines(self) -> tuple[Engine, ...]:
+        """Whatever may run lanes of this run."""
+        return self.engine, self.objects.engine, *(() if self.here is None else (self.here.engine,))
+
+    def with_engines(self, made: Callable[[Engine], Engine]) -> Parts:
+        """The same parts, with what is made of each engine in its place."""
+        return replace(
+            self,
+            engine=made(self.engine),
+            objects=replace(self.objects, engine=made(self.objects.engine)),
+            here=None if self.here is None else replace(self.here, engine=made(self.here.engine)),
+        )
 
     def guard(self) -> None:
         """Stands before every write: the environment is still this run's, the plan is one that may be carried out, and

@@ -1,4 +1,4 @@
-"""Steps before any data moves: preflight, flags, wipe, deploy, consumers off.
+"""Steps before any data moves: preflight, flags, deploy, consumers off (the wipe between them is `wipe`).
 
 Each looks, records what it is going to do, does it, and looks again. Each may be run again at any point.
 """
@@ -6,21 +6,24 @@ Each looks, records what it is going to do, does it, and looks again. Each may b
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from downstage.domain.events import Note
+from downstage.domain.outcome import StepState
 from downstage.domain.plan import Flag, ParameterFlag
 from downstage.errors import ConfigError, DownstageError, VerificationFailed
-from downstage.planning import guards
 from downstage.planning.consumers import check_others
-from downstage.planning.preflight import check_wipe, find_problems
+from downstage.planning.preflight import find_problems
 from downstage.ports import Journal, RunRecord, Sealer
 from downstage.proof import digest
 from downstage.workflow.backfill import mapping_problems
 from downstage.workflow.bucket_plans import plans_of, survey
 from downstage.workflow.parts import Parts, Step
+from downstage.workflow.proven import begun
+from downstage.workflow.were_on import Mark, recorded, remembered, told
 
 _GRAVEST_LAST = (1, 2, 3)
 """Exit codes of what preflight may find."""
@@ -46,6 +49,7 @@ def problems_of(parts: Parts) -> list[DownstageError]:
         export_files=parts.export_files,
         masker=parts.objects.masker,
         around=parts.around,
+        further=parts.further,
         note=lambda text: parts.emit(Note(text)),
     )
     return [*found, *mapping_problems(parts.plan)]
@@ -63,18 +67,18 @@ def preflight(parts: Parts, step: Step) -> str:
     steps = parts.run.settings.get("steps")
     if parts.plan.buckets and (steps is None or "sync" in steps):
         survey(parts, plans_of(parts, step), "preflight")
-    recorded = parts.journal.step(parts.run.run_id, "preflight")
-    if recorded is None or "consumers" not in recorded.result:  # a second look never overwrites the first
+    known = parts.journal.step(parts.run.run_id, "preflight")
+    if known is None or "consumers" not in known.result:  # a second look never overwrites the first
         step.result(consumers=_consumers_on(parts))
     return "nothing stands in the way"
 
 
-def _consumers_on(parts: Parts) -> list[str]:
-    """The consumers that deliver before the run changes anything: what is put back if it is given up."""
+def _consumers_on(parts: Parts) -> list[list[str]] | None:
+    """The consumers that deliver before the run changes anything: what is put back if it is given up. None if nobody
+    configured any."""
     if parts.consumers is None:
-        return []
-    found = parts.consumers.consumers([pair.target.name for pair in parts.plan.tables])
-    return sorted({consumer.function for consumer in found if consumer.enabled})
+        return None
+    return recorded(parts.consumers.consumers([pair.target.name for pair in parts.plan.tables]))
 
 
 def flags(parts: Parts, step: Step) -> str:
@@ -115,31 +119,6 @@ def _reads(flag: Flag, found: Mapping[str, Any] | str | None) -> bool:
     return isinstance(found, Mapping) and digest.item_digest(dict(found)) == digest.item_digest(dict(flag.values))
 
 
-def wipe(parts: Parts, step: Step) -> str:
-    """Empties the indices, deletes the tables and domains that the patterns name, and waits until each is gone."""
-    if parts.plan.wipe is None:
-        return "nothing configured"
-    plan = parts.plan.wipe
-    parts.guard()
-    check_wipe(parts.plan, parts.target_tables, parts.target_domains)
-    intent = step.intent(
-        lambda: {
-            "tables": list(guards.resolve_patterns(plan.tables, parts.target_tables.names())),
-            "domains": list(guards.resolve_patterns(plan.domains, parts.target_domains.names())),
-        }
-    )
-    for domain in intent["domains"]:
-        description = parts.target_domains.description(domain)
-        if description is not None and not description.get("Deleted"):
-            documents = parts.target_domains.index(domain)
-            for index in documents.indices():
-                documents.delete(index)
-        parts.target_domains.delete(domain)
-    for table in intent["tables"]:
-        parts.target_tables.delete(table)
-    return f"{len(intent['tables'])} tables and {len(intent['domains'])} search domains deleted"
-
-
 def deploy(parts: Parts, step: Step) -> str:
     """Has the deployer make the tables and domains, and checks that the tables are there."""
     if parts.deployer is None:
@@ -162,9 +141,35 @@ def consumers_off(parts: Parts, step: Step) -> str:
         raise ConfigError(
             "streams.functions: no consumer of the target tables matches; correct the names, or remove 'streams'"
         )
-    step.intent(lambda: {"enabled": sorted(consumer.function for consumer in found if consumer.enabled)})
+    step.intent(lambda: {"enabled": recorded(found)})
     for consumer in found:
         parts.consumers.switch(consumer, on=False)
     others = check_others(parts.plan, parts.consumers, parts.target_tables)
     step.result(others=others)
     return f"{len(found)} off" + (f"; not held off: {', '.join(others)}" if others else "")
+
+
+def hold_off(parts: Parts) -> None:
+    """A run that goes on looks at its consumers again: what somebody has switched on since is switched off, unless all
+    is proven by now. The first record of what was on stays as it is; that they were on is entered, for they have seen
+    what nobody had proven."""
+    off, on = (parts.journal.step(parts.run.run_id, name) for name in ("consumers-off", "consumers-on"))
+    if parts.consumers is None or off is None or off.state != StepState.DONE or begun(on):
+        return
+    found = parts.consumers.consumers([pair.target.name for pair in parts.plan.tables])
+    again = [consumer for consumer in found if consumer.enabled]
+    if not again:
+        return
+    parts.guard()
+    seen = sorted({*remembered(off.result.get("again")), *(Mark.of(consumer) for consumer in again)})
+    entered = [[mark.function, mark.table, mark.region] for mark in seen]
+    parts.journal.save_step(parts.run.run_id, parts.run.epoch, replace(off, result={**off.result, "again": entered}))
+    for consumer in again:
+        parts.consumers.switch(consumer, on=False)
+    parts.emit(
+        Note(
+            f"{told(Mark.of(consumer) for consumer in again)}: switched on since this run switched it off, and off "
+            "again now; it may have seen data that are not proven. What is put back if the run is given up stays what "
+            "was on before it"
+        )
+    )

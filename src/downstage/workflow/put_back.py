@@ -1,7 +1,8 @@
 """What is put back when a run is given up: the consumers that were on before it began.
 
-Only what the first record says was on, though a second run may have seen it off; never after a leak, whichever of the
-runs since found it: nothing downstream is to see personal data because somebody tidied up.
+Only what the first record says was on, though a second run may have seen it off; never after a leak, whichever command
+since found it: nothing downstream is to see personal data because somebody tidied up. A consumer whose table was
+made anew listens to a stream that is gone: Lambda calls it Enabled, and it delivers nothing; that is said, not hidden.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from downstage.domain.outcome import StepState
-from downstage.ports import Journal, RunRecord, StepRecord, StreamControl
+from downstage.ports import Consumer, Journal, RunRecord, StepRecord, StreamControl
+from downstage.workflow.proven import leak_of
 from downstage.workflow.standing import PUT_BACK
+from downstage.workflow.were_on import Mark, told, were_on
 
 
 def put_back(
@@ -19,14 +22,16 @@ def put_back(
     consumers: StreamControl | None,
     tables: Sequence[str],
     guard: Callable[[], None],
+    alive: Callable[[Consumer], bool],
 ) -> str:
-    """Switches on what was on, records that, and says in a few words how the consumers stand now.
+    """Switches on what was on, records that, and says in a few words how the consumers stand now. `alive` tells whether
+    the stream that a consumer listens to is still its table's.
 
-    `run` must be ours (its epoch). May be repeated. Raises what `consumers` and `guard` raise.
+    `run` must be ours (its epoch). May be repeated. Raises what `consumers`, `guard` and `alive` raise.
     """
     chain = list(_given_up(journal, run))
-    wanted = sorted({name for one in chain for name in _were_on(journal, one)})
-    detail = _switch(journal, chain, wanted, consumers, tables, guard)
+    wanted = sorted({mark for one in chain for mark in _were_on(journal, one)})
+    detail = _switch(journal, chain, wanted, consumers, tables, guard, alive)
     journal.save_step(run.run_id, run.epoch, StepRecord(PUT_BACK, StepState.DONE.value, 0.0, detail))
     return detail
 
@@ -34,27 +39,35 @@ def put_back(
 def _switch(
     journal: Journal,
     chain: Sequence[RunRecord],
-    wanted: Sequence[str],
+    wanted: Sequence[Mark],
     consumers: StreamControl | None,
     tables: Sequence[str],
     guard: Callable[[], None],
+    alive: Callable[[Consumer], bool],
 ) -> str:
     if not any(_touched(journal, one) for one in chain) or consumers is None:
         return "as they were: this run did not touch them"
-    if any(journal.findings(one.run_id) for one in chain):
+    if any(journal.findings(one.run_id) for one in chain) or leak_of(journal, chain[0]) is not None:
         return "off, and they stay off: personal data was found; refresh again"
     if not wanted:
         return "off, as they were before"
     guard()
-    on, stale = [], []
-    for consumer in consumers.consumers(tables):
-        if consumer.function in wanted:
-            if not consumer.enabled:
-                consumers.switch(consumer, on=True)
-            on.append(consumer.function)
-    stale = [name for name in wanted if name not in on]
-    missing = f"; not there any more: {', '.join(stale)}" if stale else ""
-    return f"{', '.join(sorted(set(on))) or 'none'} on again, as before; what the tables hold is not verified{missing}"
+    found = [one for one in consumers.consumers(tables) if any(mark.fits(one) for mark in wanted)]
+    living = [one for one in found if alive(one)]
+    for consumer in living:
+        if not consumer.enabled:
+            consumers.switch(consumer, on=True)
+    on = {Mark.of(consumer) for consumer in living}
+    deaf = {Mark.of(consumer) for consumer in found} - on
+    gone = [mark for mark in wanted if not any(mark.fits(consumer) for consumer in found)]
+    said = [f"{told(on)} on again, as before; what the tables hold is not verified" if on else "none on again"]
+    if deaf:
+        one = "listens to a stream that is gone, and delivers"
+        words = one if len(deaf) == 1 else "listen to streams that are gone, and deliver"
+        said.append(f"{len(deaf)} {words} nothing: deploy again ({told(deaf)})")
+    if gone:
+        said.append(f"not there any more: {told(gone)}")
+    return "; ".join(said)
 
 
 def _given_up(journal: Journal, run: RunRecord) -> Iterator[RunRecord]:
@@ -69,15 +82,10 @@ def _given_up(journal: Journal, run: RunRecord) -> Iterator[RunRecord]:
 
 
 def _touched(journal: Journal, run: RunRecord) -> bool:
-    """Whether the run has switched the consumers off, or made them anew (off)."""
-    steps = (journal.step(run.run_id, name) for name in ("deploy", "consumers-off"))
+    """Whether the run has switched the consumers off, made them anew (off), or taken their streams from them."""
+    steps = (journal.step(run.run_id, name) for name in ("wipe", "deploy", "consumers-off"))
     return any(step is not None and step.intent for step in steps)
 
 
-def _were_on(journal: Journal, run: RunRecord) -> Sequence[str]:
-    """What the preflight found on, before anything was changed; and what was on when it was switched off."""
-    before, off = (journal.step(run.run_id, name) for name in ("preflight", "consumers-off"))
-    return [
-        *([] if before is None else before.result.get("consumers", ())),
-        *([] if off is None else off.intent.get("enabled", ())),
-    ]
+def _were_on(journal: Journal, run: RunRecord) -> Sequence[Mark]:
+    return were_on({record.name: record for record in journal.steps(run.run_id)})

@@ -5,9 +5,9 @@
       → discard-export
 
 Nothing downstream of the tables sees data before it is proven clean: the consumers stay off until both verify steps
-have passed, and stay off if one has not. A finished step is never run again; one that was cut off is, from its intent.
-The leak scan alone (`scan`) and `repair-tables`, which goes before `verify-tables`, stand apart: they are run on demand
-and are no part of a refresh.
+have passed, and stay off if one has not; a run that goes on looks at them again. A finished step is never run again;
+one that was cut off is, from its intent. The leak scan alone (`scan`) and `repair-tables`, which goes before
+`verify-tables`, stand apart: they are run on demand and are no part of a refresh.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from downstage.domain.events import StepFinished, StepStarted
 from downstage.domain.outcome import StepState
-from downstage.errors import DownstageError
+from downstage.errors import DownstageError, TimeBoxReached
 from downstage.ports import Durable, Journal, RunRecord
 from downstage.workflow import buckets, exports, gates, leaks, prepare, repair, search, search_domain, tables
 from downstage.workflow.backfill import BACKFILL, backfill
@@ -25,6 +25,7 @@ from downstage.workflow.bucket_plans import BUCKET_PLANS
 from downstage.workflow.parity import PARITY, parity
 from downstage.workflow.parts import Parts, Step
 from downstage.workflow.reference import REPAIR
+from downstage.workflow.wipe import wipe
 
 Action = Callable[[Parts, Step], str]
 
@@ -35,7 +36,7 @@ ACTIONS: dict[str, Action] = {
     exports.EXPORT: exports.export,
     "flags": prepare.flags,
     search_domain.CAPTURE: search_domain.capture,
-    "wipe": prepare.wipe,
+    "wipe": wipe,
     "deploy": prepare.deploy,
     "consumers-off": prepare.consumers_off,
     search_domain.RESTORE: search_domain.restore,
@@ -75,6 +76,9 @@ ORDER: tuple[tuple[str, ...], ...] = (
 )
 STEPS: tuple[str, ...] = tuple(name for group in ORDER for name in group)
 
+CUT_SHORT = "stopped"
+"""What is told of a step that the time-box has cut off; in the journal it is running, for it goes on."""
+
 
 def run_steps(parts: Parts, durable: Durable, chosen: Sequence[str]) -> None:
     """Runs the chosen steps in order; steps of one group run together. Raises the first error of a step.
@@ -85,6 +89,7 @@ def run_steps(parts: Parts, durable: Durable, chosen: Sequence[str]) -> None:
         if name in chosen:
             _run(parts, name)
     if parts.run.kind == "refresh":
+        prepare.hold_off(parts)
         search.tell_retention(parts)
     for group in ORDER:
         wanted = [name for name in group if name in chosen]
@@ -144,7 +149,11 @@ def _branch(parts: Parts, name: str) -> Callable[[], None]:
 
 
 def _run(parts: Parts, name: str) -> None:
-    """One step, once: not at all if the journal says that it is done."""
+    """One step, once: not at all if the journal says that it is done.
+
+    A step that the time-box, a signal or the end of its lanes has cut off has not failed: it stays running, and is gone
+    on with. Whatever but the first cuts it off is no `Exception`, and passes by here.
+    """
     record = parts.journal.step(parts.run.run_id, name)
     if record is not None and record.state == StepState.DONE:
         parts.emit(StepFinished(name, StepState.DONE.value, record.seconds, f"{record.detail} (already done)"))
@@ -156,6 +165,11 @@ def _run(parts: Parts, name: str) -> None:
     step.save(StepState.RUNNING, "")
     try:
         detail = ACTIONS[name](parts, step)
+    except TimeBoxReached as stop:
+        said = _said(stop)
+        step.save(StepState.RUNNING, said.partition("\n")[0])
+        parts.emit(StepFinished(name, CUT_SHORT, parts.clock.monotonic() - started, said))
+        raise
     except Exception as error:
         said = _said(error)
         step.result(exit_code=error.exit_code if isinstance(error, DownstageError) else 1)

@@ -15,13 +15,13 @@ from dataclasses import asdict
 
 from downstage.domain.events import Note, Progress
 from downstage.domain.table_outcome import Differences, RepairOutcome
-from downstage.errors import JournalError, RunConflict, UsageError, VerificationFailed
+from downstage.errors import JournalError, RunConflict, VerificationFailed
 from downstage.ports import Checkpoint
 from downstage.proof.digest import MODULUS
 from downstage.verify.item_names import ItemNames
 from downstage.verify.spill import Spill
 from downstage.verify.spill_records import Difference
-from downstage.workflow.deep import Looked, Now, deep_work, look_deep, run_phases, segment_of
+from downstage.workflow.deep import Looked, Now, deep_work, look_deep, run_phases, segment_of, where
 from downstage.workflow.deep_lanes import CHUNKS
 from downstage.workflow.parts import Deep, Parts, Step, TableWork
 from downstage.workflow.reference import REPAIR, Reference, reference_of, repair_task
@@ -33,9 +33,9 @@ _MENDED = ("genuine", "untold")
 def repair_tables(parts: Parts, step: Step) -> str:
     """Mends every table of the newest copy that is not what it must be. Raises VerificationFailed if it cannot be."""
     deep = parts.deep
-    if deep is None:
-        raise UsageError(f"the engine '{parts.plan.engine.name}' cannot mend tables: use --engine local")
     parts.guard()
+    if parts.here is not None:
+        parts.emit(Note(f"tables are compared and mended{where(parts)}"))
     copied = parts.copy_run
     record = parts.journal.step(copied, "copy")
     if record is None or not record.intent:

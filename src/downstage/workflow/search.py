@@ -10,12 +10,16 @@ from downstage.domain.outcome import StepState
 from downstage.domain.plan import SearchPlan
 from downstage.errors import AwsError, GuardRefused, JournalError, LeakFound, VerificationFailed
 from downstage.planning.assumptions import RETENTION
-from downstage.planning.consumers import SAFE, expected_hold, hours, starting_late, what_then
+from downstage.planning.consumers import SAFE, alive, expected_hold, hours, starting_late, what_then
 from downstage.ports import Consumer
 from downstage.verify.compare import ID_MODULUS, Expected, expected_documents, id_digest
 from downstage.workflow.canaries import looked_for, none_found
 from downstage.workflow.findings import LeakLook, leak_look
 from downstage.workflow.parts import Parts, Step
+from downstage.workflow.proven import PROOFS, Doubt, begun, doubts_of
+
+ACCEPT = "accept_unproven"
+"""The setting of a run of `streams on` that names the run whose data somebody takes as they are."""
 
 _POLL, _SLOWEST_POLL = 0.5, 5.0
 _TELL = 1000
@@ -27,14 +31,11 @@ def consumers_on(parts: Parts, step: Step) -> str:
     if parts.consumers is None:
         return "nothing configured"
     parts.guard()
-    refuse_unproven(parts)
+    accepted = refuse_unproven(parts)
     found = parts.consumers.consumers([pair.target.name for pair in parts.plan.tables])
     step.intent(lambda: {"consumers": sorted(consumer.function for consumer in found)})
     for consumer in found:
-        if consumer.region != parts.plan.target.region:
-            continue  # the stream of a replica: `target_tables` does not see it
-        current = parts.target_tables.facts(consumer.table).stream_arn
-        if consumer.stream_arn != current:
+        if not alive(parts.plan, consumer, parts.target_tables):
             raise AwsError(
                 f"the consumer {consumer.function} listens to a stream of table {consumer.table} that is gone: it "
                 "would deliver nothing; deploy it again on the table's stream, then resume the run"
@@ -42,10 +43,14 @@ def consumers_on(parts: Parts, step: Step) -> str:
     lost = _lost(parts, found)
     if lost:
         parts.emit(Note(f"{'; '.join(lost)}: {what_then(parts.plan)}"))
+    whys = [doubt.why for doubt in accepted]
+    step.result(lost=lost, accepted=whys)
+    if whys:
+        parts.emit(Note(f"the consumers are switched on though {'; '.join(whys)}: you have taken that upon yourself"))
+        step.save(StepState.RUNNING, "")  # whoever looks at a run that was cut off here must see it
     for consumer in found:
         parts.consumers.switch(consumer, on=True)
-    step.result(lost=lost)
-    return f"{len(found)} on"
+    return f"{len(found)} on" + (f" though {'; '.join(whys)} (accepted)" if whys else "")
 
 
 def tell_retention(parts: Parts) -> None:
@@ -205,17 +210,30 @@ def _total(wanted: Mapping[str, Expected], name: str, found: int) -> int | None:
     return max(found, wanted[name].count) if name in wanted else None
 
 
-def refuse_unproven(parts: Parts) -> None:
-    """What this run copied must be proven clean before anything downstream sees it."""
-    for made, proof in (("copy", "verify-tables"), ("sync", "verify-buckets")):
-        copied, verified = (parts.journal.step(parts.run.run_id, name) for name in (made, proof))
-        if copied is None or copied.state == StepState.SKIPPED:
-            continue
+def refuse_unproven(parts: Parts) -> list[Doubt]:
+    """What the tables and buckets hold must be proven clean before anything downstream sees it: what this run has
+    loaded, and for tables that it has not loaded what the environment's runs have. Gives the doubts that the user has
+    taken upon himself, by naming the run that they are about. Raises GuardRefused for any other.
+    """
+    own = [name for name in PROOFS if begun(parts.journal.step(parts.run.run_id, name))]
+    for made in own:
+        proof = PROOFS[made]
+        verified = parts.journal.step(parts.run.run_id, proof)
         if verified is None or verified.state != StepState.DONE:
             raise GuardRefused(
                 f"refused: switching the consumers on: what this run did in '{made}' is not verified; run the refresh "
                 f"without --skip {proof}, or 'downstage verify' and then 'downstage streams on' (nothing was written)"
             )
+    if "copy" in own:
+        return []
+    loading = ("copy",) if parts.run.kind == "refresh" else tuple(PROOFS)
+    doubts = doubts_of(parts.journal, parts.run, loading)
+    for doubt in doubts:
+        if not (doubt.passable and doubt.run_id == parts.run.settings.get(ACCEPT)):
+            raise GuardRefused(
+                f"refused: switching the consumers on: {doubt.why}; {doubt.advice} (nothing was written)"
+            )
+    return doubts
 
 
 def expectations(parts: Parts, search: SearchPlan) -> dict[str, Expected]:

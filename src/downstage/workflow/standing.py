@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from downstage.domain.outcome import StepState
 from downstage.ports import RunRecord, StepRecord
+from downstage.workflow.were_on import remembered, told, were_on
 
 PUT_BACK = "put-back"
 """The step that `cancel` adds: consumers as they were before."""
@@ -73,12 +74,34 @@ def _consumers(run: RunRecord, records: Mapping[str, StepRecord]) -> str:
     if on is not None and on.state == StepState.DONE:
         return "The consumers are on again." if " on" in on.detail else ""
     if off is None or not off.intent:
-        return ""
-    before = records["preflight"].result.get("consumers", ()) if "preflight" in records else ()
-    functions = ", ".join(sorted({*before, *off.intent.get("enabled", ())})) or "none was on before"
+        return _not_yet_off(run, records)
+    functions = told(were_on(records)) or "none was on before"
     if run.state in ("cancelled", "superseded"):
         return f"The consumers are off ({functions}): switch them on with 'downstage streams on {run.environment}'."
     return (
         f"The consumers are off ({functions}) and stay off until this run ends proven; 'downstage cancel {run.run_id}' "
         "gives it up and puts them back, unless personal data was found."
+    )
+
+
+def without_streams(records: Mapping[str, StepRecord]) -> bool:
+    """Whether tables were deleted or made anew and the consumers not switched off yet: what Lambda calls Enabled then
+    may listen to a stream that is gone. Not if the preflight says that none is configured."""
+    preflight, off = records.get("preflight"), records.get("consumers-off")
+    if off is not None and off.intent:
+        return False
+    if preflight is not None and preflight.result.get("consumers", ()) is None:
+        return False
+    return any(bool(records[name].intent) for name in ("wipe", "deploy") if name in records)
+
+
+def _not_yet_off(run: RunRecord, records: Mapping[str, StepRecord]) -> str:
+    """How they stand before the run has switched them off."""
+    if not without_streams(records):
+        return ""
+    on = told(remembered(records["preflight"].result.get("consumers"))) if "preflight" in records else ""
+    return (
+        f"The run has not switched the consumers off (on before: {on or 'none'}): one that says Enabled may listen to "
+        "the stream of a table that was deleted, and deliver nothing, until it is deployed again; 'downstage streams "
+        f"status {run.environment}' shows them."
     )

@@ -6,33 +6,34 @@ tables (a re-created table has the same ARN, not the same id), the number of seg
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from downstage.copying.quarantine import refuse_too_many
 from downstage.domain.events import Note
 from downstage.domain.outcome import StepState
-from downstage.domain.plan import EnginePlan
 from downstage.domain.table_outcome import Differences
-from downstage.errors import AwsError, ConfigError, JournalError, LeakFound, RunConflict, VerificationFailed
+from downstage.errors import (
+    AwsError,
+    ConfigError,
+    CredentialsError,
+    JournalError,
+    LeakFound,
+    RunConflict,
+    VerificationFailed,
+)
 from downstage.planning import guards
-from downstage.ports import Checkpoint, Lane
+from downstage.planning.schedule import in_order, segments_of
+from downstage.ports import Checkpoint
 from downstage.workflow import exports
 from downstage.workflow.canaries import looked_for, none_found
-from downstage.workflow.deep import look_deep
+from downstage.workflow.cuts import cuts_of, last_weights, written_weights
+from downstage.workflow.deep import look_deep, where
 from downstage.workflow.parts import Parts, Step, TableWork
 from downstage.workflow.reference import Reference, reference_of
 from downstage.workflow.sums import same_items, summed, whole
 from downstage.workflow.watching import watching
-
-INTERLEAVED = 4
-"""Segments that one worker copies at a time."""
-
-_LANES_A_WORKER = 4
-_SEGMENT_BYTES = 128 * 1024 * 1024
-_MOST_SEGMENTS = 100_000
 
 EXPIRY_MARGIN = 48 * 3600.0
 """What expires so soon (seconds) is not copied: it might be gone before it is verified."""
@@ -43,7 +44,7 @@ def copy(parts: Parts, step: Step) -> str:
     parts.guard()
     intent = step.intent(lambda: _copy_intent(parts))
     works = works_of(parts, intent)
-    lanes = [lane for work in works for lane in _lanes("copy", work, parts.plan.engine.workers)]
+    lanes = in_order(cuts_of(parts, "copy", works, last_weights(parts, works)), parts.plan.engine.workers)
     _refuse_too_many(parts, works)
     with watching(parts, "copy", works, "read"):
         for _ in parts.engine.run(parts.work.copy(parts.run, works), lanes):
@@ -73,11 +74,11 @@ def verify_tables(parts: Parts, step: Step) -> str:
     differing = _not_the_same(parts, works, references)
     try:
         found = {work.target: _look(parts, work, references[work.target]) for work in differing}
-    except AwsError as error:
+    except (AwsError, CredentialsError, JournalError) as error:
         _refuse_leaks(parts, works)
         raise VerificationFailed(
             f"table {', '.join(work.target for work in differing)}: what is there is not what was written; it could "
-            f"not be compared item by item: {error}"
+            f"not be compared item by item: {error}{_elsewhere(parts)}"
         ) from None
     step.result(differences={table: asdict(differences) for table, differences in found.items() if differences})
     settled = [work for work in differing if (look := found[work.target]) is not None and not look.failing]
@@ -122,7 +123,7 @@ def _scan_targets(parts: Parts, works: Sequence[TableWork], again: Sequence[Tabl
         for checkpoint in _found(parts, work):
             fresh = Checkpoint(checkpoint.segment, checkpoint.total_segments)
             parts.journal.save_checkpoint(parts.run.run_id, parts.run.epoch, f"verify/{work.target}", fresh)
-    lanes = [lane for work in works for lane in _lanes("verify", work)]
+    lanes = in_order(cuts_of(parts, "verify", works, written_weights(parts, works)))
     with watching(parts, "verify", works, "items"):
         for _ in parts.engine.run(parts.work.verify(parts.run, works), lanes):
             pass
@@ -138,19 +139,26 @@ def _not_the_same(parts: Parts, works: Sequence[TableWork], references: Mapping[
 
 
 def _look(parts: Parts, work: TableWork, reference: Reference) -> Differences | None:
-    """What is wrong with the table, item by item; None if this engine cannot tell, or the copy has not ended."""
-    if parts.deep is None or not whole(reference.checkpoints):
+    """What is wrong with the table, item by item; None if the copy has not ended."""
+    if not whole(reference.checkpoints):
         return None
-    parts.emit(Note(f"table {work.target} is not what was written: each item is compared with its source"))
+    said = f"table {work.target} is not what was written: each item is compared with its source"
+    parts.emit(Note(f"{said}{where(parts)}"))
     return look_deep(parts, parts.deep, work, reference).differences
+
+
+def _elsewhere(parts: Parts) -> str:
+    """What else can be done where this machine, which only directs the others, cannot compare."""
+    if parts.here is None:
+        return ""
+    command = f"'downstage verify {parts.run.environment} --engine local'"
+    return f"; {command}, on a machine that has the room for it and can sign in on both sides, says what is wrong"
 
 
 def _said(parts: Parts, work: TableWork, found: Differences | None) -> str:
     """What is wrong with a table, and what to do."""
     if found is None:
-        local = f"'downstage verify {parts.run.environment} --engine local' says what is wrong with it"
-        todo = "see the report, then refresh again" if parts.deep is not None else local
-        return f"table {work.target}: what is there is not what was written; {todo}"
+        return f"table {work.target}: what is there is not what was written; see the report, then refresh again"
     if not found.failing:
         return f"table {work.target} is being changed while it is verified: end what writes to it, then verify again"
     what = f"table {work.target}: what is there is not what was written: {found.told}"
@@ -197,7 +205,7 @@ def _copy_intent(parts: Parts) -> Mapping[str, Any]:
         if target.status not in ("ACTIVE", "UPDATING"):
             raise AwsError(f"table {target.name} is {target.status}, not ACTIVE: wait for it, then resume the run")
         guards.check_copy_target(pair.target, empty=parts.target_tables.is_empty(target.name), resumes_own_run=False)
-        segments = _segments(parts.plan.engine, source.size)
+        segments = segments_of(source.size, parts.plan.engine.workers, parts.plan.engine.segments)
         export = exports.source_of(parts, pair, segments)
         tables.append(
             {
@@ -260,21 +268,3 @@ def _refuse_too_many(parts: Parts, works: Sequence[TableWork]) -> None:
     for work in works:
         task = f"copy/{work.target}"
         refuse_too_many(task, parts.journal.quarantined(parts.run.run_id, task), work.max_quarantine)
-
-
-def _segments(engine: EnginePlan, size: int) -> int:
-    """Many more segments than lanes, so that a slow one holds nobody up; more of them in a large table."""
-    if engine.segments is not None:
-        return engine.segments
-    least = _LANES_A_WORKER * INTERLEAVED * engine.workers
-    return min(max(least, size // _SEGMENT_BYTES), _MOST_SEGMENTS)
-
-
-def _lanes(task: str, work: TableWork, workers: int = 1) -> Iterator[Lane]:
-    """Segments in an order that follows no key, `INTERLEAVED` a lane: neighbours are not written at one time. Where
-    there are few of them (an export of few files), fewer a lane, so that each of the `workers` has one."""
-    segments = work.read_segments if task == "copy" else work.segments
-    order = sorted(range(segments), key=lambda segment: zlib.crc32(f"{work.source}/{segment}".encode()))
-    width = max(1, min(INTERLEAVED, len(order) // workers))
-    for first in range(0, len(order), width):
-        yield Lane(f"{task}/{work.target}", tuple(order[first : first + width]))

@@ -1,0 +1,70 @@
+"""The wipe: the target's search domains and tables deleted in every region that is wiped, each awaited.
+
+What goes is resolved once and recorded before the first deletion, region by region: a run that is taken up again
+deletes what is left of that, and not what has been made since under a name that matches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from downstage.errors import NotFound
+from downstage.planning.wiping import WipePlace, check_places, check_wipe, doomed, told
+from downstage.workflow.parts import Parts, Step
+
+
+def wipe(parts: Parts, step: Step) -> str:
+    """Empties the indices, deletes the tables and domains that the patterns name, and waits until each is gone."""
+    if parts.plan.wipe is None:
+        return "nothing configured"
+    parts.guard()
+    places = places_of(parts)
+    check_places(parts.plan, places, parts.environments)
+    check_wipe(parts.plan, places)
+    intent = step.intent(lambda: _intended(parts, places))
+    recorded = [intent, *(intent.get("further", {}).get(place.region, {}) for place in places[1:])]
+    for place, there in zip(places, recorded, strict=True):
+        with told(parts.plan, place.region):
+            _delete(parts, place, there)
+    tables, domains = (sum(len(there.get(kind, ())) for there in recorded) for kind in ("tables", "domains"))
+    where = f" in {len(places)} regions" if len(places) > 1 else ""
+    return f"{tables} tables and {domains} search domains deleted{where}"
+
+
+def places_of(parts: Parts) -> tuple[WipePlace, ...]:
+    """The target's own region, then the further ones."""
+    own = WipePlace(parts.plan.target.region, parts.target_identity, parts.target_tables, parts.target_domains)
+    return own, *parts.further
+
+
+def _intended(parts: Parts, places: Sequence[WipePlace]) -> Mapping[str, Any]:
+    """The target's own region as it was recorded before there were further ones: others read it."""
+    own, *further = [
+        {"tables": list(found.tables), "domains": list(found.domains)} for found in doomed(parts.plan, places)
+    ]
+    if not further:
+        return own
+    return {**own, "further": {place.region: found for place, found in zip(places[1:], further, strict=True)}}
+
+
+def _delete(parts: Parts, place: WipePlace, there: Mapping[str, Any]) -> None:
+    for domain in there.get("domains", ()):
+        parts.still_ours()
+        description = place.domains.description(domain)
+        if description is not None and not description.get("Deleted"):
+            _empty(place, domain)
+        place.domains.delete(domain)
+    for table in there.get("tables", ()):
+        parts.still_ours()
+        place.tables.delete(table, parts.plan.wiped_regions)
+
+
+def _empty(place: WipePlace, domain: str) -> None:
+    """Deletes every index. A domain that is still being made has no address yet, and nothing in it."""
+    try:
+        documents = place.domains.index(domain)
+    except NotFound:
+        return
+    for index in documents.indices():
+        documents.delete(index)
