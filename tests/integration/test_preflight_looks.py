@@ -19,6 +19,7 @@ from downstage.aws.bucket_size import objects_in
 from downstage.aws.clock import seconds_ahead
 from downstage.aws.key_probe import SecretProbe
 from downstage.aws.permissions import SimulatedPermissions
+from downstage.aws.quotas import table_quota
 from downstage.aws.session import Session
 from downstage.domain.environment import Environment
 from downstage.domain.refs import TargetBucket
@@ -160,6 +161,10 @@ def test_this_machines_clock_is_that_of_a_server_on_it(aws: Callable[[str], Sess
 
 def test_a_bucket_that_cloudwatch_does_not_know_has_no_size(aws: Callable[[str], Session]) -> None:
     assert objects_in(aws(TEST), "never-measured") is None
+
+
+def test_an_account_says_what_a_table_may_take(aws: Callable[[str], Session]) -> None:
+    assert (table_quota(aws(TEST)).write or 0) >= 40_000
 
 
 def test_a_bucket_that_is_not_there_is_an_error(aws: Callable[[str], Session]) -> None:

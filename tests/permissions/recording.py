@@ -27,6 +27,7 @@ _NO_RESOURCE = {
     ("dynamodb", "ListTables"),
     ("dynamodb", "ListExports"),
     ("dynamodb", "ListContributorInsights"),
+    ("dynamodb", "DescribeLimits"),
     ("lambda", "ListEventSourceMappings"),
     ("opensearch", "ListDomainNames"),
     ("application-autoscaling", "DescribeScalableTargets"),

@@ -15,6 +15,7 @@ from downstage.aws.bucket_size import objects_in
 from downstage.aws.clock import seconds_ahead
 from downstage.aws.key_probe import SecretProbe
 from downstage.aws.permissions import SimulatedPermissions
+from downstage.aws.quotas import table_quota
 from downstage.aws.session import Session
 from downstage.aws.tables import TableControl
 from downstage.domain.environment import Caller, Environment
@@ -320,6 +321,14 @@ def test_a_buckets_size_is_the_newest_that_cloudwatch_has(target: Canned) -> Non
     assert objects_in(target.session, "copies", lambda: THEN) is None
     target.refuses("cloudwatch", "get_metric_statistics", "AccessDenied")
     assert objects_in(target.session, "copies", lambda: THEN) is None
+
+
+def test_what_an_account_lets_a_table_take(target: Canned) -> None:
+    units = {"TableMaxReadCapacityUnits": 40_000, "TableMaxWriteCapacityUnits": 80_000}
+    target.answers("dynamodb", "describe_limits", units)
+    assert table_quota(target.session) == Units(40_000, 80_000)
+    target.refuses("dynamodb", "describe_limits", "AccessDeniedException")
+    assert table_quota(target.session) == Units()
 
 
 def described(**more: Any) -> dict[str, Any]:

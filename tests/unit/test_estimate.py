@@ -159,6 +159,14 @@ def test_an_on_demand_maximum_goes_before_warm_throughput() -> None:
     assert found.bottleneck == "table app-test: its on-demand maximum for writes (700 a second)"
 
 
+def test_an_accounts_quota_goes_before_warm_throughput() -> None:
+    """A table that is to be made with more than its account may give one is not made faster by that."""
+    found = estimate(load(FAST, means=MANY, target_quota=Units(40_000, 40_000)))
+    assert found.bottleneck == "table app-test: the account's quota of writes for a table (40,000 a second)"
+    assert step(found, "copy") == pytest.approx(2e9 / 40_000)
+    assert estimate(load(LARGE, target_quota=Units(40_000, 40_000))) == estimate(load(LARGE))
+
+
 def test_workers_or_the_machines_cores_hold_up_a_fast_table() -> None:
     found = estimate(load(FAST, means=Means(workers=4, cores=8)))
     assert found.bottleneck == "engine.workers (4)"

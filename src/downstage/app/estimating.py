@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any, Literal
 
 from downstage.aws.bucket_size import objects_in
+from downstage.aws.quotas import table_quota
 from downstage.aws.session import Session
 from downstage.domain.plan import BucketPair, RefreshPlan, TablePair
 from downstage.domain.prices import AS_OF, Prices
@@ -27,14 +28,16 @@ COUNTED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Where the figures come from. `objects` gives the number of a bucket's objects as CloudWatch has it: of the
-    source's, or of the target's."""
+    """Where the figures come from. `objects` gives the number of a bucket's objects as CloudWatch has it, `quota` what
+    the account lets one table take: of the source's, or of the target's."""
 
     source_tables: TableAdmin
     target_tables: TableAdmin
     store: ObjectStore
     source_objects: Callable[[str], int | None]
     target_objects: Callable[[str], int | None]
+    source_quota: Callable[[], Units] = Units
+    target_quota: Callable[[], Units] = Units
 
 
 def sizes_of(
@@ -42,7 +45,15 @@ def sizes_of(
 ) -> Sizes:
     """The figures as AWS gives them; `sides` are the source's and the target's sessions."""
     source, target = sides
-    return Sizes(source_tables, target_tables, store, partial(objects_in, source), partial(objects_in, target))
+    return Sizes(
+        source_tables,
+        target_tables,
+        store,
+        partial(objects_in, source),
+        partial(objects_in, target),
+        partial(table_quota, source),
+        partial(table_quota, target),
+    )
 
 
 def workload_of(plan: RefreshPlan, prices: Prices, sizes: Sizes) -> Workload:
@@ -57,6 +68,8 @@ def workload_of(plan: RefreshPlan, prices: Prices, sizes: Sizes) -> Workload:
         verify_rate=plan.rates.verify,
         delivered=plan.streams is not None or plan.search is not None,
         prices=prices,
+        source_quota=sizes.source_quota() if plan.tables else Units(),
+        target_quota=sizes.target_quota() if plan.tables else Units(),
     )
 
 

@@ -97,7 +97,7 @@ def _describing(needs: Needs, place: Environment, names: list[str]) -> list[Stat
         Statement("DescribeTables", DESCRIBING, table_arns(place, names)),
         Statement(
             "ListWhatHangsOnTables",
-            ("dynamodb:ListContributorInsights", *SCALING, *consumers),
+            ("dynamodb:ListContributorInsights", "dynamodb:DescribeLimits", *SCALING, *consumers),
             ("*",),
             in_region(place.region),
         ),

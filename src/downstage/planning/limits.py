@@ -26,7 +26,7 @@ class Limit:
 
 def copying(tables: Sequence[tuple[TableLoad, TableUnits]], load: Workload) -> Iterable[Limit]:
     """Of all tables together, which stand side by side."""
-    waits = [list(_copied(table, units)) for table, units in tables]
+    waits = [list(_copied(table, units, load)) for table, units in tables]
     yield from (limit for its in waits for limit in its)
     yield from _in_turn(waits, load.means)
     yield from _rate("rates.read of the configuration", load.read_rate, [u.read for t, u in tables if not t.exported])
@@ -39,21 +39,23 @@ def copying(tables: Sequence[tuple[TableLoad, TableUnits]], load: Workload) -> I
 
 def verifying(tables: Sequence[tuple[TableLoad, TableUnits]], load: Workload) -> Iterable[Limit]:
     """Of all tables together."""
-    waits = [[_capacity(f"table {table.target}", "reads", table.write, units.verify)] for table, units in tables]
+    quota = load.target_quota
+    waits = [[_capacity(f"table {table.target}", "reads", table.write, units.verify, quota)] for table, units in tables]
     yield from (limit for its in waits for limit in its)
     yield from _in_turn(waits, load.means)
     yield from _rate("rates.verify of the configuration", load.verify_rate, [units.verify for _, units in tables])
     yield _lanes(load.means, sum(_weighed(table) for table, _ in tables) * given.VERIFY_SECONDS)
 
 
-def _copied(table: TableLoad, units: TableUnits) -> Iterable[Limit]:
+def _copied(table: TableLoad, units: TableUnits, load: Workload) -> Iterable[Limit]:
     """What one table's own capacity makes of its copy."""
     if not table.exported:
-        yield _capacity(f"table {table.source}", "reads", table.read, units.read)
-    yield _capacity(f"table {table.target}", "writes", table.write, written(table.items, table.size))
+        yield _capacity(f"table {table.source}", "reads", table.read, units.read, load.source_quota)
+    quota = load.target_quota
+    yield _capacity(f"table {table.target}", "writes", table.write, written(table.items, table.size), quota)
     for index in table.indexes:
         name = f"index {index.name} of table {table.target}"
-        yield _capacity(name, "writes", index.capacity, written(index.items, index.size))
+        yield _capacity(name, "writes", index.capacity, written(index.items, index.size), quota)
 
 
 def _in_turn(waits: Sequence[Sequence[Limit]], means: Means) -> Iterable[Limit]:
@@ -74,7 +76,7 @@ def _weighed(table: TableLoad) -> float:
     return max(float(table.items), table.size / given.MEASURED_BYTES)
 
 
-def _capacity(name: str, way: str, capacity: Capacity, units: float) -> Limit:
+def _capacity(name: str, way: str, capacity: Capacity, units: float, quota: Units) -> Limit:
     """How long a table needs for so many units, by what limits it first."""
     reads = way == "reads"
 
@@ -88,6 +90,11 @@ def _capacity(name: str, way: str, capacity: Capacity, units: float) -> Limit:
     takes = warm or (given.COLD_READ if reads else given.COLD_WRITE)
     if most is not None and most <= takes:
         return Limit(f"{name}: its on-demand maximum for {way} ({most:,} a second)", units / max(most, 1))
+    allowed = of(quota)
+    if allowed is not None and allowed < takes:
+        return Limit(
+            f"{name}: the account's quota of {way} for a table ({allowed:,} a second)", units / max(allowed, 1)
+        )
     what = "its warm throughput" if warm else "what a new on-demand table takes"
     return Limit(f"{name}: {what} for {way} ({takes:,.0f} a second)", units / takes)
 

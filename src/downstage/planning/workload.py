@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from downstage.domain.prices import Prices
+from downstage.domain.table_schema import Units
 from downstage.ports import Capacity, IndexFacts
 
 
@@ -63,7 +64,8 @@ class Means:
 @dataclass(frozen=True, slots=True)
 class Workload:
     """One refresh, ready to be reckoned with. Rates are units a second for one table, None where none is set.
-    `delivered`: documents or consumers are waited for after the proof."""
+    `delivered`: documents or consumers are waited for after the proof. A `quota` is what the account lets one on-demand
+    table take, as far as it is known."""
 
     tables: tuple[TableLoad, ...] = ()
     buckets: tuple[BucketLoad, ...] = ()
@@ -73,3 +75,5 @@ class Workload:
     verify_rate: float | None = None
     delivered: bool = False
     prices: Prices = field(default_factory=Prices)
+    source_quota: Units = field(default_factory=Units)
+    target_quota: Units = field(default_factory=Units)
