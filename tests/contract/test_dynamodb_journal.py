@@ -20,8 +20,9 @@ from downstage.aws.session import Session
 from downstage.domain.environment import Environment
 from downstage.errors import GuardRefused, JournalError, RunConflict
 from downstage.journals.dynamodb import KEEP_DAYS, SHARDS, DynamoJournal
-from downstage.ports import Checkpoint, Journal, StepRecord
+from downstage.ports import Checkpoint, Item, Journal, StepRecord
 from downstage.testing.contracts import RUN, JournalContract
+from downstage.workflow.anew import begin_anew
 
 ACCOUNT = "123456789012"  # moto's only account
 TABLE = "downstage-control"
@@ -149,13 +150,21 @@ def test_all_of_a_run_that_has_ended_expires(state: str) -> None:
     journal.save_checkpoint("run-1", 1, "copy/t", Checkpoint(0, 1))
     journal.save_canaries("run-1", 1, "copy/t", 0, ["ab"])
     journal.quarantine("run-1", 1, "copy/t", "ab", "too large")
-    journal.add_finding("run-1", 1, "verify/t", {"where": "t"})
     journal.create_run(replace(RUN, run_id="run-2"))
     journal.end_run("run-1", 1, state, "2027-02")
     of_run = [item for item in items() if item["pk"]["S"].startswith("run-1") or item["sk"]["S"] == "run-1"]
-    assert len(of_run) == 1 + 1 + SHARDS + 4
+    assert len(of_run) == 1 + 1 + SHARDS + 3
     assert {item[EXPIRES]["N"] for item in of_run} == {str(1_800_000_000 + KEEP_DAYS * 86_400)}
     assert not [item for item in items() if item not in of_run and EXPIRES in item]
+
+
+def test_a_run_that_has_found_personal_data_is_never_forgotten() -> None:
+    journal = DynamoJournal(control())
+    journal.create_run(RUN)
+    journal.save_step("run-1", 1, StepRecord("verify-tables", "failed", 1.0, ""))
+    journal.add_finding("run-1", 1, "verify/t", {"where": "t"})
+    journal.end_run("run-1", 1, "cancelled", "2027-02")
+    assert not [item for item in items() if EXPIRES in item]
 
 
 def test_a_record_that_no_item_can_hold_is_told_in_one_line() -> None:
@@ -196,6 +205,78 @@ def test_one_checkpoint_is_two_requests_at_most_whatever_the_segments(monkeypatc
     assert calls[2:] == ["TransactWriteItems"]
     counted.checkpoints("run-1", "copy/t")
     assert calls[3:] == ["Query"] * SHARDS
+
+
+def test_a_step_without_tasks_is_taken_back_without_reading_what_lanes_have_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    journal = DynamoJournal(control())
+    journal.create_run(RUN)
+    journal.save_step("run-1", 1, StepRecord("wipe", "done", 1.0, ""))
+    journal.save_checkpoint("run-1", 1, "copy/t", Checkpoint(0, 1))
+    session = Session(LOWER)
+    calls: list[str] = []
+    session.client("dynamodb").meta.events.register("before-call.dynamodb", lambda model, **_: calls.append(model.name))
+    DynamoJournal(ControlTable(session, TABLE)).forget_step("run-1", 1, "wipe", ())
+    assert "Query" not in calls
+    assert calls.count("TransactWriteItems") == 1
+    assert journal.step("run-1", "wipe") is None
+    assert len(journal.checkpoints("run-1", "copy/t")) == 1
+
+
+def test_partitions_are_emptied_side_by_side_and_the_step_goes_last() -> None:
+    """Tens of thousands of checkpoints, each a transaction of its own."""
+
+    deleted: list[tuple[str, str]] = []
+    one_at_a_time = threading.Lock()
+
+    class Watched(ControlTable):
+        meet = threading.Barrier(8, timeout=60)  # raises unless eight are under way at one time
+        met = 0
+
+        def delete_while(self, item: Item, pk: str, sk: str, epoch: int) -> bool:
+            if item["sk"]["S"].startswith("point#") and pk not in {place for place, _ in deleted}:
+                with one_at_a_time:
+                    first, Watched.met = Watched.met < 8, Watched.met + 1
+                if first:
+                    self.meet.wait()
+            done = super().delete_while(item, pk, sk, epoch)
+            deleted.append((pk, item["sk"]["S"]))
+            return done
+
+    journal = DynamoJournal(Watched(Session(LOWER), TABLE))
+    journal.create_run(RUN)
+    journal.save_step("run-1", 1, StepRecord("copy", "done", 1.0, ""))
+    for segment in range(8 * SHARDS):
+        journal.save_checkpoint("run-1", 1, "copy/t", Checkpoint(segment, 8 * SHARDS))
+    journal.forget_step("run-1", 1, "copy", ["copy/"])
+    assert len(deleted) == 8 * SHARDS + 1
+    assert deleted[-1] == ("runs", "step#copy")
+    assert not journal.checkpoints("run-1", "copy/t")
+    for place in {pk for pk, _ in deleted[:-1]}:
+        names = [sk for pk, sk in deleted if pk == place]
+        assert names == sorted(names), "one thread a partition: no two deletes meet at one epoch"
+
+
+def test_segments_are_begun_anew_side_by_side() -> None:
+    class Watched(DynamoJournal):
+        meet = threading.Barrier(8, timeout=60)
+
+        def save_checkpoint(self, run_id: str, epoch: int, task: str, checkpoint: Checkpoint) -> None:
+            if checkpoint.ends_or_begins and not checkpoint.done and checkpoint.segment < 8:
+                self.meet.wait()
+            super().save_checkpoint(run_id, epoch, task, checkpoint)
+
+    journal = Watched(control())
+    journal.create_run(RUN)
+    done = [Checkpoint(segment, 24, done=True, digest=7) for segment in range(24)]
+    for checkpoint in done:
+        journal.save_checkpoint("run-1", 1, "verify/t", checkpoint)
+    begin_anew(journal, RUN, "verify/t", done)
+    assert list(journal.checkpoints("run-1", "verify/t")) == [Checkpoint(segment, 24) for segment in range(24)]
+    journal.take_over("run-1")
+    with pytest.raises(RunConflict):
+        begin_anew(DynamoJournal(control()), RUN, "verify/t", done)
 
 
 def test_many_lanes_that_meet_wait_for_each_other() -> None:

@@ -8,10 +8,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Collection
+from concurrent.futures import FIRST_COMPLETED, Future
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
 
+from downstage.engines import local
 from downstage.engines.local import LocalEngine
 from downstage.engines.serial import SerialEngine
 from downstage.errors import AwsError, DownstageError
@@ -126,6 +130,76 @@ def test_a_stopped_serial_engine_begins_no_further_lane() -> None:
     assert next(lanes) == LANES[0]
     with pytest.raises(DownstageError, match="stopped"):
         next(lanes)
+
+
+class HandedOut:
+    """Stands for a pool of processes: the lane that was handed out last ends first. Counts who waits, and for how many.
+
+    With `dies_at`, the pool is found broken at that wait, once.
+    """
+
+    def __init__(self, dies_at: int = 0) -> None:
+        self.under_way: list[Future[None]] = []
+        self.most = 0
+        self.waits = 0
+        self.pools = 0
+        self._dies_at = dies_at
+
+    def __call__(self, *_args: object, **_named: object) -> HandedOut:
+        self.pools += 1
+        self.under_way.clear()
+        return self
+
+    def submit(self, work: Callable[[Lane], None], lane: Lane) -> Future[None]:
+        work(lane)
+        self.under_way.append(Future())
+        self.most = max(self.most, len(self.under_way))
+        return self.under_way[-1]
+
+    def wait(self, waiting: Collection[Future[None]], return_when: str) -> tuple[set[Future[None]], set[Future[None]]]:
+        assert return_when == FIRST_COMPLETED
+        assert set(waiting) == set(self.under_way)
+        self.waits += 1
+        ended = self.under_way.pop()
+        if self.waits == self._dies_at:
+            ended.set_exception(BrokenProcessPool())
+        else:
+            ended.set_result(None)
+        return {ended}, set(self.under_way)
+
+    def shutdown(self, *, wait: bool, cancel_futures: bool) -> None:
+        assert cancel_futures
+
+
+class CountedLane(Lane):
+    """A lane that counts how often it is compared with another."""
+
+    compared = 0
+
+    def __eq__(self, other: object) -> bool:
+        CountedLane.compared += 1
+        return super().__eq__(other)
+
+    def __hash__(self) -> int:
+        return super().__hash__()
+
+
+@pytest.mark.parametrize("dies_at", [0, 1, 500])
+def test_thousands_of_lanes_are_handed_out_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch, dies_at: int) -> None:
+    """Waiting for all of them after each, or looking for each among all, would take the square of their number."""
+    pool, begun = HandedOut(dies_at), list[Lane]()
+    monkeypatch.setattr(local, "ProcessPoolExecutor", pool)
+    monkeypatch.setattr(local, "wait", pool.wait)
+    lanes = [CountedLane("copy/t", (segment,)) for segment in range(3000)]
+    CountedLane.compared = 0
+    done = list(LocalEngine(4).run(begun.append, lanes))
+    assert CountedLane.compared < 10 * len(lanes)
+    assert pool.most <= 8
+    assert sorted(lane.segments for lane in done) == [lane.segments for lane in lanes]
+    assert begun[:8] == lanes[:8], "in the order of the schedule"
+    again = len(begun) - len(lanes)
+    assert (pool.pools, again > 0) == ((2, True) if dies_at else (1, False))
+    assert again <= 8, "those that had not ended"
 
 
 def _stop_when_begun(engine: LocalEngine, folder: Path) -> None:

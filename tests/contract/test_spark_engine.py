@@ -219,6 +219,11 @@ def test_an_application_that_could_run_a_lane_twice_at_one_time_is_refused() -> 
         refuse_unsafe({"spark.speculation": "true"}, "yarn")
     with pytest.raises(ConfigError, match=r"gives up at the first error: submit with --master 'local\[2,8\]'"):
         refuse_unsafe({}, "local[2]")
+    with pytest.raises(ConfigError, match=r"gives up at the first error: submit with --master 'local\[2,8\]'"):
+        refuse_unsafe({}, "local[2,1]")
+    with pytest.raises(ConfigError, match=r"submit with --conf spark.task.maxFailures=8"):
+        refuse_unsafe({"spark.task.maxFailures": "1"}, "yarn")
+    refuse_unsafe({}, "local[2,2]")
     refuse_unsafe({}, "yarn")
 
 
@@ -245,6 +250,67 @@ def test_without_java_it_is_said_what_to_install(environ: dict[str, str], said: 
     )
     assert said in done.stdout
     assert "Traceback" not in done.stderr
+
+
+LOOKING = """
+import sys, threading
+import psutil
+from downstage.engines.spark import SparkEngine
+from downstage.engines.spark_session import SparkSettings, context_of
+from downstage.ports import Lane
+from tests.waiting import until
+settings = SparkSettings({master!r}, {conf!r})
+lanes = [Lane("copy/t", (0,))]
+context = context_of(settings, 1)
+
+def run(engine, then):
+    def look():
+        until(lambda: context.statusTracker().getActiveJobsIds(), "the workers are looked at", 60)
+        then(engine)
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        list(engine.run(print, lanes))
+    except Exception as error:
+        print(type(error).__name__, error, flush=True)
+    looking.join()
+
+def left():
+    until(lambda: not context.statusTracker().getActiveJobsIds(), "the job is cancelled", 60)
+
+run(SparkEngine(1, settings, arrival=2.0), lambda engine: None)
+left()
+run(SparkEngine(1, settings), lambda engine: engine.stop())
+left()
+(java,) = [child for child in psutil.Process().children(recursive=True) if "java" in child.name()]
+run(SparkEngine(1, settings), lambda engine: java.kill())
+"""
+
+
+def test_a_cluster_on_which_no_executor_comes_ends_the_run_with_one_clear_line(tmp_path: Path) -> None:
+    """At its deadline, when it is stopped, and when Spark itself dies: else the lease would be renewed for ever."""
+    script = tmp_path / "driver.py"
+    conf = {**sparks.SMALL, **sparks.ON_LOOPBACK}
+    with sparks.cluster(tmp_path, workers=0) as url:
+        script.write_text(LOOKING.format(master=url, conf=conf))
+        environ = {**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
+        driver = subprocess.Popen(
+            [sys.executable, str(script)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environ | {"PYTHONPATH": sparks.pythonpath()},
+        )
+        try:
+            said, _ = driver.communicate(timeout=240)
+        finally:
+            driver.kill()
+            driver.wait()
+    late, stopped, died = said.splitlines()
+    assert late.startswith("ConfigError no executor of Spark has come and answered within 2 s: check that the cluster ")
+    assert "spark.executor.memory and spark.executor.cores" in late
+    assert stopped == "DownstageError the lanes were stopped: resume the run"
+    assert died.startswith("DownstageError Spark itself ended before its first lane (")
 
 
 def test_a_spark_that_dies_itself_ends_the_lanes_with_one_clear_line(tmp_path: Path) -> None:

@@ -229,6 +229,27 @@ def test_two_machines_share_one_limit_and_nothing_is_taken_from_a_dead_one_unask
     assert [heard.count(f"ends {run_id}") for run_id in ("test-1", "test-2", "mig-1")] == [1, 1, 1]
 
 
+def test_a_machine_of_a_new_version_leaves_the_live_queue_of_an_old_one_alone(postgres: str) -> None:
+    """A rolling upgrade: machine a's own old queue is given up by machine a alone, when it comes back anew."""
+    with life(postgres, "machine-a", "old-1") as a:
+        a.tell("put old-1 old")
+        a.tell("put old-2 old")
+        a.until("begins old-1")
+        with life(postgres, "machine-b", "none", "flow-2") as b:
+            assert "left-behind" in b.heard
+            assert b.under_way() == []
+            b.tell("put new-1 new")
+            b.until("ends new-1")
+            assert a.under_way() == ["old-1", "old-2"]
+            a.end()
+            with life(postgres, "machine-a", "none", "flow-2") as again:
+                assert "left-behind old-1 old-2" in again.heard
+                again.tell("put old-1 old")  # as the runner does, which finds it in the journal
+                while "ends old-1" not in [*again.heard, *b.heard]:
+                    b.under_way()
+                    again.under_way()
+
+
 def test_a_database_that_is_not_there_is_one_clear_line() -> None:
     code = (
         "from downstage.durable.dbos import DbosQueue\n"

@@ -174,6 +174,8 @@ def test_the_leak_scan_reads_tables_on_spark(place: Place) -> None:
     assert found.exit_code == 5
     assert "findings: 1," in str(found.error)
     assert place.handed == {(ELSEWHERE, "verify")}
+    again, _ = place.start("leaks", "scan")  # it is gone: the next look says so, and whoever asks goes by that one
+    assert again.error is None
 
 
 @pytest.mark.usefixtures("refreshed")

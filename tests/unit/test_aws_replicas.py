@@ -45,6 +45,8 @@ class Aws:
     stuck: bool = False
     pace: int = 2
     asked: int = 0
+    busy: int = 0
+    """How many deletions are refused, for too much is being changed in the account."""
 
     def session(self, region: str = EAST) -> Session:
         place, aws = replace(PLACE, region=region), self
@@ -120,6 +122,9 @@ class Client:
 
     def delete_table(self, **_named: Any) -> None:
         assert self._mine().status == "ACTIVE"
+        if self._aws.busy:
+            self._aws.busy -= 1
+            raise refused("LimitExceededException")
         self._go(self._region)
         self._aws.calls.append((self._region, "delete"))
 
@@ -260,6 +265,29 @@ def test_a_replica_that_never_goes_is_given_up() -> None:
         there.control().delete(NAME, [EAST, WEST])
     assert there.asked < 500
     assert there.calls == []
+
+
+def test_a_delete_that_meets_the_accounts_limit_is_asked_for_again() -> None:
+    there = aws(east=Copy())
+    there.busy = 3
+    assert there.control().delete(NAME, [EAST]) is True
+    assert there.calls == [(EAST, "delete")]
+    assert there.busy == 0
+
+
+@pytest.mark.parametrize("protected", [False, True])
+@pytest.mark.parametrize("at", range(1, 6))
+def test_a_table_that_somebody_else_deletes_meanwhile_is_gone_and_not_waited_for(at: int, protected: bool) -> None:
+    there = aws(east=Copy("UPDATING", protected=protected, looks=2))
+
+    def pass_time(original: Callable[[], None] = there.pass_time) -> None:
+        original()
+        if there.asked == at:
+            there.copies.clear()
+
+    there.pass_time = pass_time  # type: ignore[method-assign]
+    assert there.control().delete(NAME, [EAST]) is ((EAST, "delete") in there.calls)
+    assert there.asked <= at + 1
 
 
 def test_replicas_are_those_in_other_regions() -> None:

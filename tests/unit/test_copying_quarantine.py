@@ -39,7 +39,7 @@ def journal_of_a_run() -> Counted:
 
 
 def lane(journal: Counted, limit: int | None, lanes: int = 1) -> Quarantine:
-    return Quarantine(journal, "run-1", 1, TASK, limit=limit, lanes=lanes, key_hash=lambda item: f"hash of {item!r}")
+    return Quarantine(journal, "run-1", 1, TASK, limit=limit, workers=lanes, key_hash=lambda item: f"hash of {item!r}")
 
 
 def enter(quarantine: Quarantine, numbers: range, reason: str = "it cannot be masked") -> None:

@@ -85,6 +85,23 @@ def test_auto_goes_below_what_got_through_and_climbs_again() -> None:
     asyncio.run(main())
 
 
+def test_a_pause_says_nothing_of_what_a_table_takes() -> None:
+    """A pace goes on from lane to lane of a table, and others lie between them."""
+    for seconds in (0.0, 900.0):
+        time = Time()
+        pace = Pace(clock=time, sleep=time.sleep)
+        for _ in range(20):
+            pace.spent(100.0)
+            time.now += 0.1
+        time.now += seconds
+        pace.throttled()
+        assert pace.rate == pytest.approx(737.0, rel=0.01), seconds  # 2,000 in 1.9 s, times 0.7
+    time.now += 900.0
+    pace._fill()
+    assert pace.rate is not None
+    assert pace.rate < 800.0
+
+
 def test_a_burst_of_throttles_counts_once() -> None:
     time = Time()
     pace = Pace(clock=time, sleep=time.sleep)

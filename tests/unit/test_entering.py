@@ -11,6 +11,8 @@ from downstage.errors import JournalError, RunConflict
 from downstage.journals.memory import MemoryJournal
 from downstage.ports import RunRecord, StepRecord
 
+NOT_BEGUN = ("skipped", "pending", "failed, refused")
+
 
 def journal_of(*runs: tuple[str, str, dict[str, str], dict[str, Any]]) -> MemoryJournal:
     """Runs in order: (id, kind, state by step, settings)."""
@@ -20,7 +22,8 @@ def journal_of(*runs: tuple[str, str, dict[str, str], dict[str, Any]]) -> Memory
         environment = run_id.partition("-")[0]
         journal.create_run(RunRecord(run_id, environment, kind, "failed", 1, started, "", settings))
         for name, state in steps.items():
-            journal.save_step(run_id, 1, StepRecord(name, state, 1.0, ""))
+            intent = {"recorded": True} if name == "copy" and state not in NOT_BEGUN else {}
+            journal.save_step(run_id, 1, StepRecord(name, state.partition(",")[0], 1.0, "", intent))
     return journal
 
 
@@ -78,6 +81,7 @@ def test_a_copy_that_was_verified_by_itself_is_gone_by() -> None:
         ("test-2", "refresh", {"preflight": "failed"}),
         ("test-2", "refresh", {"copy": "skipped"}),
         ("test-2", "refresh", {"copy": "pending"}),
+        ("test-2", "copy", {"copy": "failed, refused"}),
         ("test-2", "repair", {"repair-tables": "failed"}),
         ("mig-2", "refresh", {"copy": "running"}),
     ],

@@ -124,6 +124,10 @@ def test_glue_is_paid_for_all_its_dpus_from_the_start_on() -> None:
     assert found.dpu_hours == pytest.approx(10 * worked / 3600)
     assert cost(found, "AWS Glue") == pytest.approx(found.dpu_hours * 0.44)
     assert estimate(load(LARGE)).dpu_hours == 0
+    synced = BucketLoad("a", "docs", BILLION)
+    both = estimate(load(LARGE, buckets=(synced,), means=Means("glue", 36, dpus=10)))
+    alone = step(estimate(Workload(buckets=(synced,), means=Means("glue", 36))), "sync")
+    assert both.dpu_hours == pytest.approx(found.dpu_hours + 10 * (alone + assumptions.GLUE_START) / 3600)
 
 
 # -- what holds it up

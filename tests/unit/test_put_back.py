@@ -29,7 +29,7 @@ def give_up(world: World, run_id: str = "run-1") -> str:
         world.journal,
         taken,
         parts.consumers,
-        [TARGET, "app-test-2"],
+        world.plan,
         parts.guard,
         lambda one: alive(world.plan, one, world.target_tables),
     )
@@ -193,6 +193,21 @@ def test_status_speaks_of_them_as_soon_as_the_wipe_has_begun(step: str) -> None:
     assert "'downstage streams status test'" in outcome.standing
     assert "as they were" not in outcome.consumers
     assert "deliver nothing" in outcome.consumers
+
+
+@pytest.mark.parametrize("kind", ["wipe", "refresh"])
+@pytest.mark.parametrize(("configured", "said"), [(True, "not switched off by this run"), (False, "as they were")])
+def test_without_a_preflight_it_is_the_configuration_that_says_whether_there_are_any(
+    kind: str, configured: bool, said: str
+) -> None:
+    world = World() if configured else World(plan=plan_of(streams=None))
+    world.refresh(world.begin("run-1", kind), chosen=("wipe",))
+    run = world.journal.run("run-1")
+    assert run is not None
+    world.journal.end_run("run-1", run.epoch, "failed", "now")
+    outcome = world.outcome()
+    assert outcome.consumers.startswith(said)
+    assert ("deliver nothing" in outcome.standing) is (configured and kind == "refresh")
 
 
 def test_before_the_wipe_they_are_as_they_were() -> None:

@@ -93,16 +93,26 @@ def test_the_order_is_the_same_each_time_and_neighbours_are_apart() -> None:
 
 def test_tables_stand_side_by_side() -> None:
     large, small = Cut("copy/large", "large", 400), Cut("copy/small", "small", 40)
-    lanes = in_order([large, small])
+    lanes = in_order([large, small], 2)
     half = Counter(lane.task for lane in lanes[: len(lanes) // 2])
     assert half == {"copy/large": 50, "copy/small": 5}
 
 
 def test_what_was_heavy_begins_early_and_alone() -> None:
     weights = dict.fromkeys(range(100), 10) | {17: 900, 42: 500}
-    lanes = in_order([Cut("copy/a", "a", 100, weights=weights)])
+    lanes = in_order([Cut("copy/a", "a", 100, weights=weights)], 2)
     assert lanes[0] == Lane("copy/a", (17,))
-    assert Lane("copy/a", (42,)) in lanes[: len(lanes) // 4]
+    assert Lane("copy/a", (42,)) in lanes[: len(lanes) // 2]
+
+
+def test_beside_what_was_heavy_the_others_are_thinner() -> None:
+    """Every part of the queue holds its part of the table's items: else whoever begins stands at one table."""
+    weights = dict.fromkeys(range(1000), 10) | dict.fromkeys(range(500, 510), 250)
+    lanes = in_order([Cut("copy/a", "a", 1000, weights=weights), Cut("copy/b", "b", 1000)], 4)
+    first = lanes[: len(lanes) // 4]
+    of_a = sum(weights[segment] for lane in first for segment in lane.segments if lane.task == "copy/a")
+    of_b = sum(len(lane.segments) for lane in first if lane.task == "copy/b")
+    assert of_a / sum(weights.values()) == pytest.approx(of_b / 1000, rel=0.1)
 
 
 def test_what_was_found_under_another_cut_is_no_hint() -> None:
@@ -180,6 +190,14 @@ def test_many_tables_each_take_what_they_can_at_one_time() -> None:
     found = run(thirty, 36)
     assert found.seconds < 1.1 * BILLION / 300 / 4_000
     assert found.seconds == pytest.approx(planned(thirty, 36), rel=0.1)
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_what_is_known_of_one_of_many_tables_does_not_hold_the_others_up(known: bool) -> None:
+    thirty = [(BILLION / 30, 4_000.0)] * 30
+    found = run(thirty, 36, (0.01, 0.2), known=known)
+    assert found.seconds < 1.05 * planned(thirty, 36)
+    assert found.idle_most < 0.05
 
 
 def test_few_lanes_cannot_wait_for_many_tables_and_the_plan_says_so() -> None:

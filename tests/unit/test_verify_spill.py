@@ -138,7 +138,11 @@ def test_keys_are_found_again_though_items_were_put_in_between(path: Path) -> No
         spill.keep_differences()
         now = table(*items[:15], *(person(number) for number in range(100, 160)))
         reader = MemoryReader(now, 2)
-        for segment, wanted in spill.wanted(Side.SOURCE).items():
+        everywhere = spill.wanted(Side.SOURCE)
+        for segment in range(SEGMENTS):
+            assert spill.wanted(Side.SOURCE, (segment,)) == {n: everywhere[n] for n in everywhere if n == segment}
+        assert spill.items(Side.SOURCE) == 20
+        for segment, wanted in everywhere.items():
             asyncio.run(locate(scan_of(spill, Side.SOURCE, reader), segment, wanted))
         found = {one.name: open_key(SEALER, one.source_key, one.name) for one in spill.differences() if one.source_key}
     assert sorted(orjson.dumps(key) for key in found.values()) == sorted(orjson.dumps(item) for item in items[:15])

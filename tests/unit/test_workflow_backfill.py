@@ -11,10 +11,12 @@ import pytest
 
 from downstage.domain.outcome import Result, StepState
 from downstage.domain.plan import Backfill, RefreshPlan
-from downstage.errors import ConfigError, GuardRefused, RunConflict, UsageError, VerificationFailed
+from downstage.errors import ConfigError, GuardRefused, LeakFound, RunConflict, UsageError, VerificationFailed
 from downstage.ports import Made, TableFacts
 from downstage.testing.faults import Killed, Trip
-from downstage.testing.world import DOMAIN, FUNCTION, INDEX, TARGET, World
+from downstage.testing.world import DOMAIN, FUNCTION, INDEX, TARGET, World, case
+from downstage.workflow.reference import REPAIR
+from downstage.workflow.refresh import LEAK_SCAN
 from tests.unit.search_world import (
     ATTRIBUTES,
     DAY,
@@ -200,13 +202,28 @@ def test_nothing_is_made_of_a_table_that_was_made_anew_since() -> None:
 
 def test_nothing_is_made_where_personal_data_was_found() -> None:
     world = lost()
-    run = world.journal.run("run-1")
-    assert run is not None
-    world.journal.add_finding("run-1", run.epoch, "verify/app-test", {"where": TARGET})
+    world.target_tables[TARGET].put([case(7, "ada@court.example.org")])
+    with pytest.raises(LeakFound):
+        world.refresh(world.begin("run-2", "leaks"), chosen=(LEAK_SCAN,))
     before = list(world.writes)
-    with pytest.raises(GuardRefused, match="personal data was found"):
+    with pytest.raises(GuardRefused, match="run run-2 found personal data"):
         backfill(world)
     assert world.writes == before
+
+
+def test_what_a_later_attempt_found_gone_stops_it_no_more() -> None:
+    world = lossy(World(plan=with_backfill()))
+    world.refresh(chosen=up_to("sync"))
+    table = world.target_tables[TARGET]
+    table.put([case(7, "ada@court.example.org")])
+    with pytest.raises(LeakFound):
+        world.resume()
+    world.refresh(world.begin("run-2", "repair", copy_run="run-1"), chosen=(REPAIR, "verify-tables"))
+    with pytest.raises(VerificationFailed):  # the documents never come
+        world.resume()
+    assert world.journal.findings("run-1")
+    backfill(world)
+    assert detail(world, "backfill", "fill-1").startswith("5 documents made")
 
 
 def test_what_is_refused_is_told_by_its_class_and_tried_again_when_resumed() -> None:

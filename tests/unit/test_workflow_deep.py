@@ -3,9 +3,9 @@ against it, and a repair mends the rest and proves it. In memory, with the real 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -19,13 +19,16 @@ from downstage.ports import Item
 from downstage.testing.faults import Killed, Trip
 from downstage.testing.simple import FixedIdentity, InOrder
 from downstage.testing.world import KEYS, PROD, SOURCE, TARGET, World, case, plan_of, some_items
-from downstage.workflow import deep
-from downstage.workflow.reference import REPAIR, repair_task
+from downstage.verify.spill import Spill
+from downstage.verify.spill_records import Side
+from downstage.workflow import deep, watching
+from downstage.workflow.reference import REPAIR, reference_of, repair_task, repairs_of
 from downstage.workflow.refresh import STEPS, run_steps
 from downstage.workflow.sums import summed
 
 UP_TO_COPY = STEPS[: STEPS.index("sync") + 1]
 PROOF = ("verify-tables", "verify-buckets")
+Answer = TypeVar("Answer")
 
 
 def copied(**plan: Any) -> World:
@@ -222,6 +225,61 @@ def test_the_copys_own_cut_off_holds(expired: bool) -> None:
         verify(world)
 
 
+def counted(calls: list[Any], method: Callable[..., Answer]) -> Callable[..., Answer]:
+    """The method, whose calls are noted by their last argument."""
+
+    def call(*arguments: Any) -> Answer:
+        calls.append(arguments[-1])
+        return method(*arguments)
+
+    return call
+
+
+def test_a_comparison_of_many_lanes_looks_at_all_of_its_progress_a_few_hundred_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Thousands of lanes that each had every segment's row read, or every entry of the quarantine, would take hours."""
+    world = copied(engine=EnginePlan("serial", 1, 1200))
+    lose(world, 11)
+    in_full: list[Any] = []
+    wanted = Spill.wanted
+
+    def wanted_by(spill: Spill, side: Side, segments: Collection[int] | None = None) -> Any:
+        in_full.extend([side] if segments is None else [])
+        return wanted(spill, side, segments)
+
+    monkeypatch.setattr(Spill, "surveys", counted(in_full, Spill.surveys))
+    monkeypatch.setattr(Spill, "wanted", wanted_by)
+    monkeypatch.setattr(world.journal, "quarantined", counted(in_full, world.journal.quarantined))
+    with pytest.raises(VerificationFailed, match="1 item missing"):
+        verify(world)
+    looks = [event.step for event in world.events.events if isinstance(event, Progress)]
+    assert 0 < looks.count("compare target") <= 200
+    assert 0 < looks.count("compare source") <= 200
+    assert len(in_full) < 20, "1,200 segments are 300 lanes a side"
+
+
+def test_a_proof_reads_the_repairs_once_and_the_progress_of_a_table_once_a_phase(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = copied(engine=EnginePlan("serial", 1, 1))
+    verify(world)
+    verify(world, "run-3", repair=True)
+    steps: list[str] = []
+    points: list[str] = []
+    monkeypatch.setattr(world.journal, "step", counted(steps, world.journal.step))
+    monkeypatch.setattr(world.journal, "checkpoints", counted(points, world.journal.checkpoints))
+    monkeypatch.setattr(watching, "_repeat", lambda tell, stop: None)
+    world.refresh(world.begin("run-4", kind="verify", copy_run="run-1"), chosen=("verify-tables",))
+    assert points.count(f"verify/{TARGET}") <= 5, "before, for the lanes, by the lane, when they have ended, after"
+    steps.clear()
+    assert repairs_of(world.journal, "run-1") == ["run-3"]
+    assert steps.count(REPAIR) == 4, "once a run"
+    for table_name in (TARGET, "app-other"):
+        reference_of(world.journal, "run-1", table_name, ["run-3"])
+    assert steps.count(REPAIR) == 4, "and not once more a table"
+
+
 def test_what_the_copy_quarantined_is_neither_missing_nor_put_by_a_repair() -> None:
     world = copied()
     poison = case(60, "q60@court.example.org", text={"S": "x" * 500_000})
@@ -327,8 +385,10 @@ def copied_like(world: World) -> World:
 def test_what_a_killed_comparison_left_on_the_disk_is_cleared_by_the_next() -> None:
     world = copied()
     lose(world, 11)
+    trip = Trip()
+    verify(copied_like(world), repair=True, trip=trip)
     with pytest.raises(Killed):
-        verify(world, repair=True, trip=Trip(60))
+        verify(world, repair=True, trip=Trip(trip.names.index("MemoryItems.put") + 1))
     assert [name.partition(".")[0] for name in left_on_disk(world) if name.endswith(".sqlite")] == ["run-2"]
     assert verify(world, "run-3", repair=True).proven
     assert not left_on_disk(world)

@@ -500,7 +500,7 @@ def test_few_files_are_spread_over_all_workers() -> None:
         parts = world.parts(world.begin())
         source = ExportSource(BUCKET, "r/", "r/m", "0", files, 1, 0.0)
         work = TableWork("s", "t", ("pk",), 64, None, 0.0, export=source)
-        assert sum(len(lane.segments) for lane in in_order(cuts_of(parts, "verify", [work]))) == 64
+        assert sum(len(lane.segments) for lane in in_order(cuts_of(parts, "verify", [work]), workers)) == 64
         return sorted(len(lane.segments) for lane in in_order(cuts_of(parts, "copy", [work]), workers))
 
     assert lanes(1, 8) == [1]

@@ -13,11 +13,11 @@ from downstage.errors import ApprovalWanted, GuardRefused, LeakFound, Verificati
 from downstage.ports import StepRecord
 from downstage.report.markdown import render_markdown
 from downstage.testing.faults import Killed, Trip
-from downstage.testing.world import COPIES, FUNCTION, TARGET, World, case, plan_of
+from downstage.testing.world import COPIES, DOMAIN, FUNCTION, TARGET, World, case, plan_of
 from downstage.workflow import gates
+from downstage.workflow.proven import ACCEPT, NOBODY
 from downstage.workflow.reference import REPAIR
 from downstage.workflow.refresh import LEAK_SCAN, STEPS, forget_from
-from downstage.workflow.search import ACCEPT
 from tests.unit.search_world import detail, notes, up_to
 
 PROOFS = ("verify-tables", "verify-buckets")
@@ -37,6 +37,13 @@ def loaded(state: str, *steps: str) -> World:
     return ended(world, state)
 
 
+def emptied(world: World) -> None:
+    """Nothing is left in the target of what stood there."""
+    world.target_tables[TARGET].items.clear()
+    for name in world.target_domains.index(DOMAIN).indices():
+        world.target_domains.index(DOMAIN).delete(name)
+
+
 def leaking() -> World:
     """A refresh that has found personal data."""
     world = loaded("parked")
@@ -46,13 +53,13 @@ def leaking() -> World:
     return ended(world, "failed")
 
 
-def streams_on(world: World, run_id: str = "run-8", accept: str | None = None) -> None:
+def streams_on(world: World, run_id: str = "run-8", accept: str | Sequence[str] | None = None) -> None:
     """What `downstage streams on` does."""
     settings = {} if accept is None else {ACCEPT: accept}
     world.refresh(world.begin(run_id, "streams", **settings), chosen=("consumers-on",))
 
 
-def refused(world: World, *parts: str, accept: str | None = None, run_id: str = "run-8") -> str:
+def refused(world: World, *parts: str, accept: str | Sequence[str] | None = None, run_id: str = "run-8") -> str:
     before = len(world.writes)
     with pytest.raises(GuardRefused) as caught:
         streams_on(world, run_id, accept)
@@ -238,12 +245,30 @@ def test_not_while_a_run_waits_for_somebody_to_approve_it() -> None:
     assert world.consumers.enabled == [FUNCTION]
 
 
-def test_where_all_is_proven_or_nothing_was_loaded_it_is_as_ever() -> None:
-    for world in (World(), loaded("finished", *PROOFS)):
-        for consumer in world.consumers.consumers([TARGET]):
-            world.consumers.switch(consumer, on=False)
-        streams_on(world)
-        assert world.consumers.enabled == [FUNCTION]
+def test_where_all_is_proven_it_is_as_ever() -> None:
+    world = loaded("finished", *PROOFS)
+    streams_on(world)
+    assert world.consumers.enabled == [FUNCTION]
+
+
+@pytest.mark.parametrize("way", ["taken", "looked at"])
+def test_tables_that_no_known_run_has_loaded_need_a_look_or_somebody_who_takes_them(way: str) -> None:
+    world = World()
+    emptied(world)
+    for consumer in world.consumers.consumers([TARGET]):
+        world.consumers.switch(consumer, on=False)
+    refused(
+        world,
+        f"knows of no run that has loaded {TARGET}",
+        "DOWNSTAGE__JOURNAL",
+        "'downstage verify test --leaks'",
+        "'downstage streams on test --accept-unproven none'",
+    )
+    if way == "looked at":
+        world.refresh(world.begin("run-2", "leaks"), chosen=(LEAK_SCAN,))
+    streams_on(world, "run-9", accept=(NOBODY,) if way == "taken" else None)
+    assert world.consumers.enabled == [FUNCTION]
+    assert ("knows of no run" in world.outcome("run-9").consumers) is (way == "taken")
 
 
 def test_a_stalled_index_is_no_doubt_of_the_tables() -> None:
@@ -264,7 +289,7 @@ def test_other_environments_do_not_count() -> None:
     )
     for step in world.journal.steps("run-1"):
         other.journal.save_step("run-1", 1, step)
-    streams_on(other)
+    streams_on(other, accept=NOBODY)
 
 
 # ---- a run that goes on

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from downstage.domain.environment import Environment
+from downstage.domain.events import Note
 from downstage.domain.plan import Wipe
-from downstage.errors import AwsError, ConfigError, DownstageError, GuardRefused, NotFound
+from downstage.errors import AwsError, ConfigError, DownstageError, GuardRefused, NotFound, Unreachable
 from downstage.planning.wiping import WipePlace, check_places, check_wipe, doomed
 from downstage.testing.faults import Killed, Trip
 from downstage.testing.search import MemoryDomains, MemoryIndex
@@ -212,6 +213,48 @@ def test_a_domain_that_is_still_being_made_is_deleted_all_the_same() -> None:
     there.further[WEST] = there.further[WEST][0], domains
     there.refresh(chosen=ALONE)
     assert list(domains.names()) == []
+
+
+class Inside(MemoryDomains):
+    """A region whose domains answer in a network of their own alone, or are gone by the time they are asked."""
+
+    def __init__(self, writes: list[str], error: type[AwsError]) -> None:
+        super().__init__(writes)
+        self._error = error
+
+    def index(self, domain: str) -> MemoryIndex:
+        error, writes = self._error, self._writes
+
+        class Silent(MemoryIndex):
+            def indices(self) -> list[str]:
+                raise error(f"search domain {domain}: could not list the indices: the endpoint does not answer")
+
+        return Silent(domain, writes)
+
+
+@pytest.mark.parametrize("error", [Unreachable, NotFound])
+def test_a_domain_of_a_further_region_that_does_not_answer_is_deleted_and_told(error: type[AwsError]) -> None:
+    there = world(WEST)
+    domains = Inside(there.writes, error)
+    domains.create("search-test-west", {})
+    there.further[WEST] = there.further[WEST][0], domains
+    there.refresh(chosen=ALONE)
+    assert list(domains.names()) == []
+    assert "app-test-west" not in there.further[WEST][0].names()
+    assert [one.text for one in there.events.events if isinstance(one, Note) and "endpoint" in one.text] == [
+        f"in region {WEST}: search domain search-test-west: could not list the indices: the endpoint does not answer; "
+        "the domain is deleted with what it holds"
+    ]
+
+
+def test_a_domain_of_the_first_region_that_does_not_answer_stops_the_run() -> None:
+    there = world(WEST)
+    domains = Inside(there.writes, Unreachable)
+    domains.create(DOMAIN, {})
+    there.target_domains = domains
+    with pytest.raises(Unreachable):
+        there.refresh(chosen=ALONE)
+    assert list(domains.names()) == [DOMAIN]
 
 
 class Denied(MemoryTables):

@@ -21,9 +21,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from downstage.app import late_words, notifying
+from downstage.app import notifying
 from downstage.app.carrying import was_told, write_report
 from downstage.app.choosing import choose_steps
+from downstage.app.late_words import LateWords, may_be_untold
 from downstage.app.precedence import ENDED
 from downstage.app.runs import Project
 from downstage.aws.secrets import KeyReader
@@ -99,9 +100,10 @@ def runner_is_up(state: Path) -> bool:
 @dataclass(frozen=True, slots=True)
 class _Refusal:
     """Why a run was not carried, and what that may hang on. It is tried again when one of these changes, or else after
-    `pause`: the reason may lie in AWS, where nobody sees it change."""
+    `pause`: the reason may lie in AWS, where nobody sees it change. `kind` tells one reason from another: an error's
+    text may be another each time."""
 
-    reason: str
+    kind: tuple[str, str, int]
     config: tuple[Config, MaskingFiles]
     run: tuple[str, int]
     pause: timedelta
@@ -131,6 +133,7 @@ class Runner:
         self._say = say
         self._now = now
         self._told: set[str] = set()
+        self._late = LateWords(say, now)
         self._refused: dict[str, _Refusal] = {}
         self._carried: set[str] = set()
 
@@ -149,8 +152,8 @@ class Runner:
             if not isinstance(error, DownstageError):  # its text may quote an item
                 said = f"broke off: internal error ({type(error).__name__}); this is a bug: please report it"
             self._carried.discard(run_id)
-            self._refuse(run_id, error, said)
-            if refused is not None and refused.reason == said:
+            self._refuse(run_id, error)
+            if refused is not None and refused.kind == _kind(error):
                 return said
         else:
             self._carried.discard(run_id)
@@ -169,6 +172,8 @@ class Runner:
             with suppress(Exception):  # the process ends in any case
                 run = replace(self._project.find(run_id), state="cut off")
                 write_report(self._project.state, self._project.outcome(run))
+        with suppress(Exception):
+            self._late.end()
 
     def look(self, queue: RunQueue) -> None:
         """One look: enters what is due, and hands over what waits to be carried."""
@@ -179,28 +184,23 @@ class Runner:
         for run, state in self._project.runs():
             if run.run_id not in under_way and run.settings.get("detached") and self._can_go_on(run, state):
                 queue.hand_over(run.run_id, run.environment)
-            elif late_words.may_be_untold(run, state):
-                self._tell_late(run, state)
+            elif may_be_untold(run, state):
+                self._late.tell(self._project, run, state)
+        self._late.settle()
 
-    def _tell_late(self, run: RunRecord, state: str) -> None:
-        """Tells, once, of a run whose process had no time to."""
-        what = f"{run.run_id}: {run.epoch}"
-        if what not in self._told:
-            for line in late_words.tell(self._project, run, state):
-                self._say(line)
-            self._told.add(what)
-
-    def _refuse(self, run_id: str, error: Exception, said: str) -> None:
+    def _refuse(self, run_id: str, error: Exception) -> None:
         """Remembers, and tells, that the run was not carried."""
         before = self._refused.get(run_id)
-        pause = _SHORTEST if before is None or before.reason != said else min(2 * before.pause, _LONGEST)
+        kind = _kind(error)
+        pause = _SHORTEST if before is None or before.kind != kind else min(2 * before.pause, _LONGEST)
         with suppress(DownstageError):  # whoever cannot be asked cannot be told of either
             run = self._project.find(run_id)
             state = self._project.state_of(run)
             mark = (run.state, run.epoch)
-            self._refused[run_id] = _Refusal(said, self._configured(), mark, pause, self._now() + pause)
+            self._refused[run_id] = _Refusal(kind, self._configured(), mark, pause, self._now() + pause)
             if state not in (*ENDED, "running") and not was_told(error):  # else nobody need, or somebody else does
-                self._notify(run.environment, error, run_id)
+                for line in self._notify(run.environment, error, run_id).settle():
+                    self._say(line)
 
     def _configured(self) -> tuple[Config, MaskingFiles]:
         return self._project.config.config, self._project.config.masking_files
@@ -227,13 +227,13 @@ class Runner:
         unfinished.write_text(json.dumps({"last": now.isoformat()}), encoding="utf-8")
         unfinished.replace(path)
 
-    def _notify(self, environment: str, error: Exception, run_id: str) -> None:
-        """Tells, once, that nobody carries a run: it is looked at again every few seconds."""
+    def _notify(self, environment: str, error: Exception, run_id: str) -> notifying.Herald:
+        """Begins to tell, once, that nobody carries a run: it is looked at again every few seconds."""
         what = f"{run_id}: {type(error).__name__}"
-        if what not in self._told:
-            self._told.add(what)
-            for line in notifying.could_not_begin(self._project.config, environment, error, run_id):
-                self._say(line)
+        if what in self._told:
+            return notifying.Herald(())
+        self._told.add(what)
+        return notifying.tell_refused(self._project.config, environment, error, run_id)
 
     def _enter(self, environment: str, due: datetime) -> None:
         """The run of a due time has an id of its own, so that of several runners only one enters it."""
@@ -244,12 +244,17 @@ class Runner:
             self._say(f"{environment}: the refresh due at {due:%Y-%m-%d %H:%M} UTC was not begun: {error}")
             with suppress(DownstageError):
                 if self._project.journal(environment).run(run_id) is None:  # else another runner has entered it
-                    self._notify(environment, error, run_id)
+                    self._late.follow(self._notify(environment, error, run_id))
         except DownstageError as error:
             self._say(f"{environment}: the refresh due at {due:%Y-%m-%d %H:%M} UTC cannot begin: {error}")
-            self._notify(environment, error, run_id)
+            self._late.follow(self._notify(environment, error, run_id))
         else:
             self._say(f"{environment}: the refresh due at {due:%Y-%m-%d %H:%M} UTC is run {run_id}")
+
+
+def _kind(error: Exception) -> tuple[str, str, int]:
+    """What an error is, whatever its text says."""
+    return type(error).__name__, str(getattr(error, "code", "")), getattr(error, "exit_code", 1)
 
 
 def serve(runner: Runner, queue: RunQueue, stop: threading.Event, poll: float = POLL) -> None:

@@ -2,7 +2,8 @@
 
 Rules: the journal is told how the run ended before the environment is let go of; a run that can be resumed keeps the
 environment; nothing here decides what is done, only who does it and for how long. However a run ends, kill -9 apart, it
-leaves a report, and whoever is to know is told: by a signal too, as far as the grace allows, and by a bug.
+leaves a report, and whoever is to know is told: by a signal too, as far as the grace allows, by a bug, and when the
+journal cannot be reached any more. What ended the run is never hidden by what goes wrong after it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from downstage.app.halting import Brake, BrakedClock, BrakedEngine, Halted
+from downstage.app.last_record import keep_unsent, last_outcome, waiting_step, write_down
 from downstage.app.notifying import PATIENCE, Herald, begun, ended
 from downstage.app.turns import Turn
 from downstage.app.wiring import RunPlaces, Sides, parts_for
@@ -32,18 +34,14 @@ from downstage.errors import (
     Interrupted,
     JournalError,
     LeaseLost,
-    RunConflict,
     TimeBoxReached,
 )
 from downstage.ports import EventSink, Journal, RunRecord
 from downstage.report.as_json import render_json
 from downstage.report.markdown import render_markdown
-from downstage.workflow import gates
-from downstage.workflow.outcome import outcome_of
 from downstage.workflow.parts import Parts
-from downstage.workflow.refresh import STEPS, run_steps
-from downstage.workflow.stopped import mark_told, remember, stop_by
-from downstage.workflow.unsent import remember_unsent
+from downstage.workflow.refresh import run_steps
+from downstage.workflow.stopped import mark_told
 
 REPORTS = "reports"
 
@@ -132,31 +130,28 @@ def carry(setting: Setting, run: RunRecord, *, resumed: bool) -> Finished:
                 state = "failed"
             finally:
                 brake.release()
-                ended_at = _now()
-                with suppress(RunConflict):  # whoever took the run over says how it ends
-                    if told is not None:
-                        remember(setting.journal, run, told)
-                    setting.journal.end_run(run.run_id, run.epoch, state, ended_at)
-                setting.turn.keeps = run.kind == "refresh" and state not in ("finished", "failed")
+                run = replace(run, ended=_now(), state=state)
+                unwritten = write_down(setting.journal, setting.events, run, told)
+                if unwritten is not None and state == "finished":
+                    run, told = replace(run, state="cut off"), unwritten
+                settled = unwritten is None and state in ("finished", "failed")
+                setting.turn.keeps = run.kind == "refresh" and not settled
     finally:
         setting.turn.end()
-    run = replace(run, ended=ended_at, state=state)
     if isinstance(raised, KeyboardInterrupt):
         with suppress(Exception):  # nobody waits for it: the process has a second
             _last_words(setting, run, told)
         raise raised
-    outcome = _outcome(setting, run, told)
-    report = write_report(setting.places.state, outcome)
-    finished = Finished(run.kind, outcome, report, told if isinstance(told, DownstageError) else None)
-    setting.events.emit(RunFinished(run.run_id, outcome.result.value, finished.exit_code))
-    if setting.herald is not None:
-        waiting = gates.waiting(setting.journal, run) if isinstance(told, ApprovalWanted) else ()
-        setting.herald.tell(ended(outcome, told, finished.exit_code, report, next(iter(waiting), "")))
-        _settle(setting.herald, setting.journal, run, PATIENCE)
-    if raised is not None:
+    try:
+        finished = _finish(setting, run, told)
+    except Exception:
+        if raised is None:
+            raise
+    else:
+        if raised is None:
+            return finished
         raised.add_note(_TOLD)
-        raise raised
-    return finished
+    raise raised
 
 
 def was_told(error: BaseException) -> bool:
@@ -164,9 +159,22 @@ def was_told(error: BaseException) -> bool:
     return _TOLD in getattr(error, "__notes__", ())
 
 
+def _finish(setting: Setting, run: RunRecord, told: Exception | None) -> Finished:
+    """The report and the messages of a run that has ended here."""
+    outcome = last_outcome(setting.journal, run, told)
+    report = write_report(setting.places.state, outcome)
+    finished = Finished(run.kind, outcome, report, told if isinstance(told, DownstageError) else None)
+    setting.events.emit(RunFinished(run.run_id, outcome.result.value, finished.exit_code))
+    if setting.herald is not None:
+        waiting = waiting_step(setting.journal, run) if isinstance(told, ApprovalWanted) else ""
+        setting.herald.tell(ended(outcome, told, finished.exit_code, report, waiting))
+        _settle(setting.herald, setting.journal, run, PATIENCE)
+    return finished
+
+
 def _last_words(setting: Setting, run: RunRecord, told: Exception | None) -> None:
     """What can still be said in a process that a signal ends: the message is on its way while the report is written."""
-    outcome = _outcome(setting, run, told)
+    outcome = last_outcome(setting.journal, run, told)
     if setting.herald is not None:
         setting.herald.tell(ended(outcome, told, outcome.exit_code, _report(setting.places.state, outcome), ""))
     write_report(setting.places.state, outcome)
@@ -174,18 +182,11 @@ def _last_words(setting: Setting, run: RunRecord, told: Exception | None) -> Non
         mark_told(setting.journal, run)
 
 
-def _outcome(setting: Setting, run: RunRecord, told: Exception | None) -> RefreshOutcome:
-    """What the run has achieved, and what has ended it here, even if another has taken it over."""
-    return replace(outcome_of(setting.journal, run, STEPS), stop=None if told is None else stop_by(told))
-
-
 def _settle(herald: Herald, journal: Journal, run: RunRecord, patience: float) -> bool:
     """Waits until whoever is to know was told, and keeps in the journal whom that did not reach. Whether it reached
     all."""
     unsent = herald.settle(patience)
-    if unsent:
-        with suppress(JournalError, RunConflict):  # it was said already, and the run has ended
-            remember_unsent(journal, run, unsent)
+    keep_unsent(journal, run, unsent)
     return not unsent
 
 

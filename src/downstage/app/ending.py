@@ -121,9 +121,8 @@ def _consumers(project: Project, run: RunRecord) -> str:
         guards.check_identity(plan.target, sides.target.caller(), project.environments())
 
     control = MappingControl(sides.target, plan.streams) if plan.streams else None
-    tables = [pair.target.name for pair in plan.tables]
     admin = TableControl(sides.target)
-    return put_back(project.journal(run.environment), run, control, tables, guard, lambda one: alive(plan, one, admin))
+    return put_back(project.journal(run.environment), run, control, plan, guard, lambda one: alive(plan, one, admin))
 
 
 def _now() -> str:

@@ -40,6 +40,7 @@ def settings_of(sides: Sides) -> dict[str, Any]:
         "target_account": plan.target.account,
         "masking": masking_outcome(plan, key),
         "buckets": [[pair.source.name, pair.target.name] for pair in plan.buckets],
+        "streams": plan.streams is not None,
         "mask": fingerprint(plan.masking, key, old_keys),
         "plan": essence(plan),
     }
@@ -69,7 +70,7 @@ def _refuse_loaded_since(journal: Journal, ours: Sequence[RunRecord], copied: st
         if run.run_id == copied:
             return
         record = journal.step(run.run_id, "copy")
-        if record is not None and record.state not in (StepState.SKIPPED, StepState.PENDING):
+        if record is not None and record.intent:  # one that was refused has written nothing
             if record.state == StepState.DONE:
                 first = f"'downstage verify {run.environment}'"
             else:

@@ -80,7 +80,7 @@ def means_of(plan: RefreshPlan) -> Means:
     glue = plan.engine.glue
     if name != "glue" or glue is None:
         return Means(name, workers, cores, compiled, segments=plan.engine.segments)
-    return Means(name, min(workers, glue.slots), cores, compiled, glue.dpus, plan.engine.segments)
+    return Means(name, min(workers, glue.slots), cores, False, glue.dpus, plan.engine.segments)  # its bundle has none
 
 
 def _table(pair: TablePair, sizes: Sizes, wiped: Collection[str]) -> TableLoad:

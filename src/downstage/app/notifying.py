@@ -53,7 +53,7 @@ class Herald:
     def __init__(self, places: Sequence[Place], events: EventSink | None = None) -> None:
         self._places = places
         self._events = events
-        self._threads: dict[str, threading.Thread] = {}
+        self._over: dict[str, threading.Event] = {}
         self._unsent: list[str] = []
         self._lock = threading.Lock()
 
@@ -61,35 +61,40 @@ class Herald:
         """Begins to send the notice to every place that is told of such things; one place gets them in order."""
         for place in self._places:
             if notice.occasion in place.occasions or notice.occasion is Occasion.TEST:
-                before = self._threads.get(place.name)
-                thread = threading.Thread(
-                    target=self._send, args=(place, notice, before), name="notification", daemon=True
-                )
-                self._threads[place.name] = thread
-                thread.start()
+                before, over = self._over.get(place.name), threading.Event()
+                self._over[place.name] = over
+                threading.Thread(
+                    target=self._send, args=(place, notice, before, over), name="notification", daemon=True
+                ).start()
+
+    def wait(self, patience: float) -> bool:
+        """Waits up to `patience` seconds; whether nothing is being sent any more."""
+        clock = SystemClock()
+        deadline = clock.monotonic() + patience
+        return all(over.wait(max(0.0, deadline - clock.monotonic())) for over in self._over.values())
 
     def settle(self, patience: float = PATIENCE) -> Sequence[str]:
         """Waits until everything is sent, or `patience` seconds; says what was not, one line each, addressless."""
-        clock = SystemClock()
-        deadline = clock.monotonic() + patience
-        for name, thread in self._threads.items():
-            thread.join(max(0.0, deadline - clock.monotonic()))
-            if thread.is_alive():
+        self.wait(patience)
+        for name, over in self._over.items():
+            if not over.is_set():
                 self._failed(f"notification not sent to {name}: it took too long")
-        self._threads.clear()
+        self._over.clear()
         with self._lock:
             unsent, self._unsent = self._unsent, []
         return unsent
 
-    def _send(self, place: Place, notice: Notice, before: threading.Thread | None) -> None:
+    def _send(self, place: Place, notice: Notice, before: threading.Event | None, over: threading.Event) -> None:
         if before is not None:
-            before.join()
+            before.wait()
         try:
             place.notifier.send(notice)
         except DownstageError as error:
             self._failed(f"notification '{notice.occasion}' not sent to {place.name}: {error}")
         except Exception as error:  # noqa: BLE001  not ours: its text may hold the URL
             self._failed(f"notification '{notice.occasion}' not sent to {place.name}: {type(error).__name__}")
+        finally:
+            over.set()
 
     def _failed(self, line: str) -> None:
         with self._lock:
@@ -162,15 +167,20 @@ def ended(outcome: RefreshOutcome, error: Exception | None, exit_code: int, repo
     )
 
 
-def could_not_begin(loaded: LoadedConfig, environment: str, error: Exception, run_id: str = "") -> Sequence[str]:
-    """Tells that a refresh which nobody watches could not begin, or not go on; gives what was not sent."""
+def tell_refused(loaded: LoadedConfig, environment: str, error: Exception, run_id: str = "") -> Herald:
+    """Begins to tell that a refresh which nobody watches could not begin, or not go on."""
     code = error.exit_code if isinstance(error, DownstageError) else 1
     try:
         herald = herald_for(loaded, environment)
     except DownstageError:  # there is no such environment, so nobody is told of it
-        return ()
+        return Herald(())
     herald.tell(Notice(Occasion.FAILURE, environment, _now(), run_id, exit_code=code))
-    return herald.settle()
+    return herald
+
+
+def could_not_begin(loaded: LoadedConfig, environment: str, error: Exception, run_id: str = "") -> Sequence[str]:
+    """Tells the same, and waits until that is sent; gives what was not."""
+    return tell_refused(loaded, environment, error, run_id).settle()
 
 
 def try_out(loaded: LoadedConfig, environment: str) -> list[tuple[Place, str]]:

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from downstage.errors import JournalError, RunConflict, UsageError
+from downstage.errors import DownstageError, RunConflict, UsageError
 from downstage.ports import Lease
 
 _LOOKING = 1.0
@@ -40,7 +40,7 @@ class Turn:
         """Lets go of the lease, or parks it. If it cannot be told now, whoever comes next finds a silent holder."""
         if self.lease is None:
             return
-        with suppress(JournalError):
+        with suppress(DownstageError):
             if self.keeps:
                 self.lease.park()
             else:

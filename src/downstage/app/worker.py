@@ -35,7 +35,7 @@ from downstage.ports import Checkpoint, ItemReader, Journal, Lane, RawItem, RunR
 from downstage.verify.canaries import CanaryProbe, Exempt
 from downstage.verify.compare import IndexExpectations, verify_segment
 from downstage.verify.leaks import LeakScanner
-from downstage.workflow.canaries import CanaryKeeper, probe_for
+from downstage.workflow.canaries import CanaryKeeper, probe_for, share_of
 from downstage.workflow.findings import record_leak
 from downstage.workflow.parts import TableWork
 
@@ -89,9 +89,20 @@ def copy_lane(order: Order, lane: Lane) -> None:
     guard(order, source, target)
     watch_lease(order)
     key, *old_keys = keys(order.source, order.masking)
-    pseudonyms, sealer = masking(order.source, order.masking)
+    _, sealer = masking(order.source, order.masking)
     work = order.table(lane)
     journal = open_journal(order.journal)
+    quarantine = _quarantine(
+        order.journal,
+        order.source,
+        order.masking,
+        order.run_id,
+        order.epoch,
+        lane.task,
+        key_names=work.key_names,
+        limit=work.max_quarantine,
+        workers=order.lanes,
+    )
     task = CopyTask(
         context=f"{order.run_id}/{lane.task}",
         key_names=work.key_names,
@@ -100,20 +111,6 @@ def copy_lane(order: Order, lane: Lane) -> None:
     )
     shape = TableShape(work.source, work.key_names, work.index_key_names)
     mask = compile_masker(order.masking, key, shape, old_keys)
-
-    def key_hash(item: RawItem) -> str:
-        read = orjson.loads(item)
-        return pseudonyms.key_hash(orjson.dumps([read.get(name) for name in work.key_names]).decode())
-
-    quarantine = Quarantine(
-        journal,
-        order.run_id,
-        order.epoch,
-        lane.task,
-        limit=work.max_quarantine,
-        lanes=order.lanes,
-        key_hash=key_hash,
-    )
 
     async def copy() -> None:
         async with transports(order.source, order.target) as (from_source, to_target):
@@ -143,6 +140,7 @@ def copy_lane(order: Order, lane: Lane) -> None:
                         segment,
                         key=canary_key(order),
                         exempt=Exempt.of(order.masking),
+                        limit=share_of(segment, sum(table.read_segments for table in order.tables)),
                     ),
                 )
                 for segment in lane.segments
@@ -188,6 +186,29 @@ def verify_lane(order: Order, lane: Lane) -> None:
 def _start(journal: Journal, order: Order, lane: Lane, segment: int, total: int) -> Checkpoint:
     """The segment's last checkpoint, or its beginning."""
     return journal.checkpoint(order.run_id, lane.task, segment) or Checkpoint(segment, total)
+
+
+@lru_cache(maxsize=64)
+def _quarantine(
+    journal: JournalPlace,
+    source: Environment,
+    plan: MaskingPlan,
+    run_id: str,
+    epoch: int,
+    task: str,
+    *,
+    key_names: tuple[str, ...],
+    limit: int | None,
+    workers: int,
+) -> Quarantine:
+    """One a process for each run, epoch and task: a lane goes on counting where the one before it stopped."""
+    pseudonyms, _ = masking(source, plan)
+
+    def key_hash(item: RawItem) -> str:
+        read = orjson.loads(item)
+        return pseudonyms.key_hash(orjson.dumps([read.get(name) for name in key_names]).decode())
+
+    return Quarantine(open_journal(journal), run_id, epoch, task, limit=limit, workers=workers, key_hash=key_hash)
 
 
 @lru_cache(maxsize=2)

@@ -23,6 +23,10 @@ _PATIENCE = 1800.0
 _TOO_YOUNG = "24 hours"
 """What AWS's refusal says, whose code is that of any mistake."""
 
+ASK_AGAIN = ("ResourceInUseException", "LimitExceededException")
+"""What AWS answers when something changes the table just now, or too much is being changed in the account: the same is
+asked for again in a while."""
+
 
 class ReplicaControl:
     """The copies of one region's tables in other regions, with the session of that region."""
@@ -81,14 +85,14 @@ class ReplicaControl:
         return found
 
     def _ask(self, name: str, region: str) -> bool:
-        """Asks AWS to remove it; False if the table is changing, so that it must be asked again."""
+        """Asks AWS to remove it; False if it must be asked again in a while."""
         try:
             with asking_to_delete(self._session, name, region):
                 self._session.client("dynamodb").update_table(
                     TableName=name, ReplicaUpdates=[{"Delete": {"RegionName": region}}]
                 )
         except AwsError as error:
-            if error.code in ("ResourceInUseException", "LimitExceededException"):
+            if error.code in ASK_AGAIN:
                 return False
             raise
         return True

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from downstage.aws.replicas import ReplicaControl, asking_to_delete
+from downstage.aws.replicas import ASK_AGAIN, ReplicaControl, asking_to_delete
 from downstage.aws.session import Session, calling
 from downstage.aws.table_schema import capacity_of
 from downstage.aws.waiting import wait_until
@@ -109,7 +109,7 @@ class TableControl:
         environment = self._session.environment
         try:
             if self.describe(name)["TableStatus"] != "DELETING":
-                self.wait_active(name)
+                self._wait_active(name)
                 self._delete(name, environment, regions)
         except NotFound:
             return False
@@ -124,27 +124,27 @@ class TableControl:
         for replica in replicas:
             self._replicas.remove(name, replica.region)
         if replicas:
-            self.wait_active(name)
+            self._wait_active(name)
         if description.get("DeletionProtectionEnabled"):
             with calling(environment, f"take the deletion protection off table {name}"):
                 self._client.update_table(TableName=name, DeletionProtectionEnabled=False)
-            self.wait_active(name)
+            self._wait_active(name)
         self._wait(name, "free to be deleted", lambda: self._asked_to_delete(name))
 
     def _asked_to_delete(self, name: str) -> bool:
-        """Asks for it; False if something changes the table just now."""
+        """Asks for it; False if it must be asked again in a while."""
         try:
             with asking_to_delete(self._session, name, self._session.environment.region):
                 self._client.delete_table(TableName=name)
         except AwsError as error:
-            if error.code == "ResourceInUseException":
+            if error.code in ASK_AGAIN:
                 return False
             raise
         return True
 
-    def wait_active(self, name: str) -> None:
-        """Returns once the table and all its indexes are ACTIVE."""
-        self._wait(name, "active", lambda: self._settled(name))
+    def _wait_active(self, name: str) -> None:
+        """Returns once the table and all its indexes are ACTIVE. Raises NotFound if somebody else has deleted it."""
+        self._wait(name, "active", lambda: _active(self.describe(name)))
 
     def wait_settled(self, name: str, patience: float = _PATIENCE) -> None:
         """Returns once the table takes another UpdateTable: it, its indexes, encryption and warm throughput at rest."""
@@ -195,8 +195,7 @@ class TableControl:
             description = self.describe(name)
         except NotFound:  # DescribeTable may not see a table at once after CreateTable
             return False
-        indexes = description.get("GlobalSecondaryIndexes", [])
-        return description["TableStatus"] == "ACTIVE" and all(index["IndexStatus"] == "ACTIVE" for index in indexes)
+        return _active(description)
 
     def _at_rest(self, name: str) -> bool:
         if not self._settled(name):
@@ -213,6 +212,12 @@ class TableControl:
             patience=patience,
             otherwise=f"table {name} is not {what} after {patience / 60:.0f} minutes; look at it, then resume",
         )
+
+
+def _active(description: Mapping[str, Any]) -> bool:
+    """Whether the table and all its indexes are."""
+    parts = (description["TableStatus"], *(one["IndexStatus"] for one in description.get("GlobalSecondaryIndexes", ())))
+    return set(parts) == {"ACTIVE"}
 
 
 def _index_key_names(description: Mapping[str, Any]) -> tuple[str, ...]:

@@ -22,12 +22,13 @@ def on(
     config: options.Config = options.DEFAULT_CONFIG,
     json: options.Json = False,
     accept_unproven: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "--accept-unproven",
             metavar="RUN",
-            help="Take what this run has loaded as it is, though nobody has verified it. The report says so. Never "
-            "after personal data was found, and not while the run can go on.",
+            help="Take what this run has loaded as it is, though nobody has verified it; may be repeated. 'none' takes "
+            "tables that no known run has loaded. The report says so. Never after personal data was found, and not "
+            "while the run can go on.",
         ),
     ] = None,
 ) -> None:
@@ -37,10 +38,13 @@ def on(
 
     Example: downstage streams on test
     """
-    from downstage.workflow.search import ACCEPT
+    from downstage.app.other_journal import refuse_unproven_elsewhere
+    from downstage.workflow.proven import ACCEPT, NOBODY
 
     project = open_project(config)
-    settings = {} if accept_unproven is None else {ACCEPT: project.find(accept_unproven).run_id}
+    accepted = [named if named == NOBODY else project.find(named).run_id for named in accept_unproven or ()]
+    refuse_unproven_elsewhere(project, environment, accepted)
+    settings = {ACCEPT: accepted} if accepted else {}
     carry(
         lambda events: project.start(environment, "streams", ("consumers-on",), events, settings=settings),
         config=config,
@@ -93,7 +97,7 @@ def status(
             typer.echo(orjson.dumps(line).decode())
         else:
             stale = "" if live else "  listens to a stream that is gone: deploy it again"
-            typer.echo(f"{consumer.function:32} {consumer.table:32} {consumer.state}{stale}")
+            typer.echo(f"{consumer.function:32} {consumer.table:32} {consumer.region:14} {consumer.state}{stale}")
     for consumer in others:
         if json:
             line = {
@@ -106,7 +110,7 @@ def status(
             typer.echo(orjson.dumps(line).decode())
         else:
             said = f"{consumer.state}  not in streams.functions: a refresh does not hold it off"
-            typer.echo(f"{consumer.function:32} {consumer.table:32} {said}")
+            typer.echo(f"{consumer.function:32} {consumer.table:32} {consumer.region:14} {said}")
     if not found and not json:
         typer.echo("no consumer of the target tables matches streams.functions")
 

@@ -2,9 +2,9 @@
 
 An entry is a keyed hash of the item's key and a reason, never content, and is made once, however often its page is
 redone. What is counted is the journal's distinct entries, so the limit holds over all lanes and after every retry.
-A lane looks again after its equal share of what was left to the limit when it last looked: the journal is asked a few
-times, not once an item, and the lanes together stop before they have entered twice the limit. The copy step counts
-again when all lanes have ended.
+A worker looks again after its equal share of what was left to the limit when it last looked, whatever number of lanes
+it has carried meanwhile: the journal is asked a few times, not once an item nor once a lane, and the workers together
+stop before they have entered twice the limit. The copy step counts again when all lanes have ended.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ _REASONS = 5
 
 
 class Quarantine:
-    """Enters items of one task. `limit` is how many entries of the task are borne; `lanes` how many lanes may enter
-    some at one time. `key_hash` gives the keyed hash of a source item's key."""
+    """Enters items of one task, for all lanes that one worker carries in turn. `limit` is how many entries of the task
+    are borne; `workers` how many workers may enter some at one time. `key_hash` gives the keyed hash of a source item's
+    key."""
 
     def __init__(
         self,
@@ -30,7 +31,7 @@ class Quarantine:
         task: str,
         *,
         limit: int | None,
-        lanes: int,
+        workers: int,
         key_hash: Callable[[RawItem], str],
     ) -> None:
         self._journal = journal
@@ -38,7 +39,7 @@ class Quarantine:
         self._epoch = epoch
         self._task = task
         self._limit = limit
-        self._lanes = lanes
+        self._workers = workers
         self._key_hash = key_hash
         self._unseen = 0
 
@@ -51,7 +52,7 @@ class Quarantine:
         if self._unseen <= 0:
             entries = self._journal.quarantined(self._run_id, self._task)
             refuse_too_many(self._task, entries, self._limit)
-            self._unseen = (self._limit - len(entries)) // self._lanes
+            self._unseen = (self._limit - len(entries)) // self._workers
 
 
 def refuse_too_many(task: str, entries: Sequence[tuple[str, str]], limit: int | None) -> None:

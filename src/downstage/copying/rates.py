@@ -42,7 +42,7 @@ class Pace:
         self._filled_at = clock()
         self._level = (rate or 0.0) * BURST
         self._throttled_at = -_CALM
-        self._window_from = self._filled_at
+        self._window_from = self._window_to = self._filled_at
         self._window = 0.0
 
     @property
@@ -65,6 +65,7 @@ class Pace:
             if now - self._window_from > _MEASURED:
                 self._window_from, self._window = now, 0.0
             self._window += units
+            self._window_to = now
             return
         self._fill()
         self._level -= units
@@ -76,7 +77,7 @@ class Pace:
             return
         self._throttled_at = now
         if self._rate is None:
-            self._rate = self._window / max(now - self._window_from, _SOONEST)
+            self._rate = self._window / max(self._window_to - self._window_from, _SOONEST)
             self._filled_at, self._level = now, 0.0
         self._rate = max(self._rate * _DECREASE, _LEAST)
         self._level = min(self._level, 0.0)
@@ -88,4 +89,6 @@ class Pace:
         assert self._rate is not None
         self._level = min(self._level + passed * self._rate, self._rate * BURST)
         if not self._fixed and now - self._throttled_at >= _CALM:
-            self._rate += _INCREASE * math.sqrt(self._rate) * passed
+            self._rate += (
+                _INCREASE * math.sqrt(self._rate) * min(passed, _CALM)
+            )  # a pause says nothing of what it takes

@@ -6,8 +6,9 @@ DBOS's state is disposable. What is done is in our journal, and `carry` goes by 
 one run, or for one that has ended. So a lost state database loses nothing, and a run is one DBOS step.
 
 Rules, each from a failure that was seen (facts on dbos 3.4): one process a SQLite file, with a fixed executor id; the
-application version is pinned, or an upgrade would strand what is under way: what another version has left is cancelled,
-for it is never carried and would hold its environment's turn, and our journal hands it over again; JSON, not pickle, in
+application version is pinned, or an upgrade would strand what is under way: what another version has left under this
+executor's name is cancelled, for it is never carried and would hold its environment's turn, and our journal hands it
+over again, while the queue of another machine, which may be alive in its version, is left to it; JSON, not pickle, in
 the database; nothing of DBOS's paid parts; the process is left with os._exit, for threads of DBOS outlive `destroy`.
 """
 
@@ -99,18 +100,25 @@ class DbosQueue:
             self._dbos.enqueue_workflow(QUEUE, self._workflow, run_id)
 
     def under_way(self) -> set[str]:
-        """The runs that are waiting or being carried here; not those of other machines on the same database, and not
-        those of another version, which nobody carries here."""
-        return {_run_of(one) for one in self._unfinished() if one.app_version in (None, FLOW)}
+        """The runs that are waiting or being carried here; not those that other machines on the same database carry,
+        and not those of another version, which nobody carries here."""
+        found = [one for one in self._unfinished() if one.app_version in (None, FLOW)]
+        return {_run_of(one) for one in found if self._is_ours(one) or one.status == "ENQUEUED"}
 
     def _unfinished(self) -> list[Any]:
-        found = self._dbos.list_workflows(status=_UNFINISHED, name="refresh", load_output=False, load_input=False)
-        return [one for one in found if one.executor_id in (None, "", self._executor) or one.status == "ENQUEUED"]
+        found: list[Any] = self._dbos.list_workflows(
+            status=_UNFINISHED, name="refresh", load_output=False, load_input=False
+        )
+        return found
+
+    def _is_ours(self, workflow: Any) -> bool:
+        """Whether this executor was the last to have it; nobody else's is ours as well."""
+        return workflow.executor_id in (None, "", self._executor)
 
     def _leave_other_versions(self) -> None:
-        """Cancels what another version has left here. A machine of that version on the same database loses nothing: its
-        journal is ours."""
-        left = [one for one in self._unfinished() if one.app_version not in (None, FLOW)]
+        """Cancels what another version has left under this executor's name. What waits or is carried under another's is
+        that one's, which may be alive: it goes on with it, or cancels it itself when it is of this version."""
+        left = [one for one in self._unfinished() if self._is_ours(one) and one.app_version not in (None, FLOW)]
         if left:
             self._dbos.cancel_workflows([one.workflow_id for one in left])
         self.left_behind = tuple(sorted({_run_of(one) for one in left}))

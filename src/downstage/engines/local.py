@@ -2,8 +2,9 @@
 
 A worker that dies (killed, out of memory) takes its pool with it; the lanes that had not ended are run again in a new
 pool, where each goes on from its checkpoints. A lane's own error is not retried: it is raised, after the lanes that
-have not begun are dropped. Spawn, not fork: a child inherits no lock, socket or key. A worker ends with its parent,
-even when that was killed: nothing writes to a table that no run is watching.
+have not begun are dropped. A pool is handed a few lanes more than it has workers, and another whenever one ends: tens
+of thousands cost no more each than ten. Spawn, not fork: a child inherits no lock, socket or key. A worker ends with
+its parent, even when that was killed: nothing writes to a table that no run is watching.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -23,6 +25,8 @@ from downstage.errors import DownstageError
 from downstage.ports import Lane
 
 _POOLS = 4
+_WINDOW = 2
+"""Lanes that are handed out, by worker: one under way, one at hand."""
 _PATIENCE = 1.0
 _MERCY = 0.5
 
@@ -39,13 +43,11 @@ class LocalEngine:
 
     def run(self, work: Callable[[Lane], None], lanes: Sequence[Lane]) -> Iterator[Lane]:
         """Lanes as they end. Raises DownstageError if workers keep dying, or after `stop`."""
-        left = list(lanes)
+        left = deque(lanes)
         for _ in range(_POOLS):
             if not left:
                 return
-            for lane in self._one_pool(work, left):
-                left.remove(lane)
-                yield lane
+            yield from self._one_pool(work, left)
             if left and self._stopped.is_set():
                 raise DownstageError("the lanes were stopped: resume the run")
         if left:
@@ -62,27 +64,31 @@ class LocalEngine:
                 worker.terminate()
         self._idle.wait(_PATIENCE)
 
-    def _one_pool(self, work: Callable[[Lane], None], lanes: Sequence[Lane]) -> Iterator[Lane]:
-        """Lanes that end before the pool breaks; ends quietly when it does."""
+    def _one_pool(self, work: Callable[[Lane], None], left: deque[Lane]) -> Iterator[Lane]:
+        """Lanes that end before the pool breaks, taken off those `left`; ends quietly when it does."""
+        workers = min(self._workers, len(left))
         pool = ProcessPoolExecutor(
-            min(self._workers, len(lanes)),
+            workers,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_prepare_worker,
         )
         self._pool = pool
         self._idle.clear()
+        under_way: dict[Future[None], Lane] = {}
         try:
-            with _deaf_to_interrupts():
-                waiting: dict[Future[None], Lane] = {pool.submit(work, lane): lane for lane in lanes}
-            while waiting and not self._stopped.is_set():
-                ended, _ = wait(waiting, return_when=FIRST_COMPLETED)
+            while (left or under_way) and not self._stopped.is_set():
+                with _deaf_to_interrupts():
+                    while left and len(under_way) < _WINDOW * workers:
+                        future = pool.submit(work, left[0])
+                        under_way[future] = left.popleft()
+                ended, _ = wait(under_way, return_when=FIRST_COMPLETED)
                 for future in ended:
-                    lane = waiting.pop(future)
                     future.result()
-                    yield lane
+                    yield under_way.pop(future)
         except BrokenProcessPool:
             return
         finally:
+            left.extendleft(reversed(under_way.values()))
             self._pool = None
             _end(pool)
             self._idle.set()

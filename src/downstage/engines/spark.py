@@ -16,6 +16,7 @@ import queue
 import re
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -30,7 +31,10 @@ from downstage.errors import ConfigError, DownstageError, SegmentEnded
 from downstage.ports import Lane
 
 _PATIENCE = 5.0
+_ARRIVAL = 300.0
+_STOPPED = "the lanes were stopped: resume the run"
 _KIND = re.compile(r"^(?:[\w.]+\.)?LaneDied: (\w+)$", re.MULTILINE)
+_ENDED = re.compile(r"SparkContext was shut down|Master removed our application|stopped SparkContext")
 
 
 class LaneDied(Exception):
@@ -47,35 +51,41 @@ class _Ended:
 
 class SparkEngine:
     """Implements `ports.Engine` with at most `workers` lanes at one time. The Spark application begins with the first
-    lanes, and goes on until the process ends."""
+    lanes, and goes on until the process ends. Within `arrival` seconds one of its executors must have answered."""
 
-    def __init__(self, workers: int, settings: SparkSettings) -> None:
+    def __init__(self, workers: int, settings: SparkSettings, *, arrival: float = _ARRIVAL) -> None:
         self._workers = workers
         self._settings = settings
+        self._arrival = arrival
         self._stopped = threading.Event()
         self._idle = threading.Event()
         self._idle.set()
 
     def run(self, work: Callable[[Lane], None], lanes: Sequence[Lane]) -> Iterator[Lane]:
         """Lanes as they end. Raises DownstageError if one keeps dying, or after `stop`; ConfigError if there is no
-        Spark, or its workers are not ours."""
+        Spark, no executor comes, or its workers are not ours."""
         if not lanes:
             return
         context = context_of(self._settings, self._workers)
-        _same_code(context)
         self._idle.clear()
-        share = _Share(context, f"downstage-{uuid.uuid4().hex[:12]}", work, lanes, min(self._workers, len(lanes)))
+        try:
+            _same_code(context, self._stopped, self._arrival)
+            yield from self._lanes(context, work, lanes)
+        finally:
+            self._idle.set()
+
+    def _lanes(self, context: Any, work: Callable[[Lane], None], lanes: Sequence[Lane]) -> Iterator[Lane]:
+        share = _Share(context, _group(), work, lanes, min(self._workers, len(lanes)))
         try:
             for _ in lanes:
                 ended = share.next(self._stopped)
                 if self._stopped.is_set():
-                    raise DownstageError("the lanes were stopped: resume the run")
+                    raise DownstageError(_STOPPED)
                 if ended.error is not None:
                     raise ended.error
                 yield ended.lane
         finally:
             share.end()
-            self._idle.set()
 
     def stop(self) -> None:
         """Cancels the tasks, and waits for `run` to have noticed."""
@@ -182,25 +192,79 @@ def _forget_archives() -> None:
             sys.path_importer_cache.pop(place, None)
 
 
-def _same_code(context: Any) -> None:
-    """Raises ConfigError unless the workers have the Downstage that this process is: once an application."""
-    from py4j.protocol import Py4JError
+def _group() -> str:
+    """A name for jobs that are cancelled together."""
+    return f"downstage-{uuid.uuid4().hex[:12]}"
 
+
+def _same_code(context: Any, stopped: threading.Event, arrival: float) -> None:
+    """Raises ConfigError unless the workers have the Downstage that this process is, and one of them answers within
+    `arrival` seconds; DownstageError once `stopped`, or if Spark ends meanwhile. Looks once an application."""
     if getattr(context, "_downstage_checked", False):
         return
-    try:
-        (theirs,) = context.parallelize([0], 1).mapPartitions(_version_there).collect()
-    except Py4JError:
-        raise ConfigError(
-            "Spark's workers cannot run Python code of this Downstage: install the same Python and downstage there, or "
-            "name a Python that has it (PYSPARK_PYTHON, or spark.archives with a packed environment)"
-        ) from None
+    theirs = _answer(context, stopped, arrival)
+    if isinstance(theirs, Exception):
+        raise _told(theirs) from None
     if theirs != __version__:
         raise ConfigError(
             f"Spark's workers have {'no downstage' if theirs is None else f'downstage {theirs}'}, this is "
             f"{__version__}: install the same version for the Python that PYSPARK_PYTHON names"
         )
     context._downstage_checked = True
+
+
+def _answer(context: Any, stopped: threading.Event, arrival: float) -> str | Exception | None:
+    """What a worker says of its Downstage, or what came instead. A thread waits for it: Spark itself would for ever,
+    where no executor comes."""
+    from pyspark import InheritableThread
+
+    group = _group()
+    said: queue.SimpleQueue[str | Exception | None] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            context.setJobGroup(group, DESCRIPTION, interruptOnCancel=True)
+            (theirs,) = context.parallelize([0], 1).mapPartitions(_version_there).collect()
+        except Exception as error:  # noqa: BLE001  whatever py4j makes of it: who waits must hear it
+            said.put(error)
+        else:
+            said.put(theirs)
+
+    asking = InheritableThread(ask, name="spark-look", daemon=True)
+    asking.start()
+    until = time.monotonic() + arrival
+    while not stopped.is_set() and time.monotonic() < until:
+        with suppress(queue.Empty):
+            return said.get(timeout=0.2)
+    for _ in range(10):
+        with suppress(Exception):  # a Spark that is gone has nothing left to cancel
+            context.cancelJobGroup(group)  # again: the job may just have begun
+        asking.join(_PATIENCE / 10)
+        if not asking.is_alive():
+            break
+    if stopped.is_set():
+        return DownstageError(_STOPPED)
+    return ConfigError(
+        f"no executor of Spark has come and answered within {arrival:.0f} s: check that the cluster has workers, and "
+        "that spark.executor.memory and spark.executor.cores fit into one of them; then resume the run"
+    )
+
+
+def _told(error: Exception) -> DownstageError:
+    """In one line what has kept a worker from answering."""
+    from py4j.protocol import Py4JJavaError
+
+    if isinstance(error, DownstageError):
+        return error
+    if isinstance(error, Py4JJavaError) and not _ENDED.search(str(error)):
+        return ConfigError(
+            "Spark's workers cannot run Python code of this Downstage: install the same Python and downstage there, or "
+            "name a Python that has it (PYSPARK_PYTHON, or spark.archives with a packed environment)"
+        )
+    return DownstageError(
+        f"Spark itself ended before its first lane ({type(error).__name__}; no room for its executors?): see its log, "
+        "check engine.spark, then resume the run"
+    )
 
 
 def _version_there(_rows: Iterator[int]) -> Iterator[str | None]:

@@ -39,7 +39,7 @@ _HERE: Final = {
     "spark.log.level": "FATAL",
 }
 _ONE_AT_A_TIME = threading.Lock()
-_LOCAL = re.compile(r"local(?:\[(\d+|\*)(?:,\d+)?\])?$")
+_LOCAL = re.compile(r"local(?:\[(\d+|\*)(?:,(\d+))?\])?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +98,23 @@ def _conf(conf: Any, settings: SparkSettings, workers: int) -> Any:
 
 
 def refuse_unsafe(conf: Mapping[str, str], master: str) -> None:
-    """Raises ConfigError for an application in which two attempts at one lane may run at one time."""
+    """Raises ConfigError for an application in which two attempts at one lane may run at one time, or which has only
+    one."""
     if conf.get("spark.speculation", "false").lower() == "true":
         raise ConfigError(
             "spark.speculation is true: two attempts at one lane would write at one time; submit with "
             "'--conf spark.speculation=false'"
         )
-    if _LOCAL.match(master) and "," not in master:
-        raise ConfigError(f"master {master} gives up at the first error: submit with --master '{master_of(master, 2)}'")
+    if _tries(conf, master) < 2:
+        how = f"--master '{master_of(master, 2)}'" if _LOCAL.match(master) else f"--conf spark.task.maxFailures={TRIES}"
+        raise ConfigError(f"master {master} gives up at the first error: submit with {how}")
+
+
+def _tries(conf: Mapping[str, str], master: str) -> int:
+    """How often a lane is begun at most. On this machine the master's URL tells, and 1 if it does not."""
+    here = _LOCAL.match(master)
+    said = (here[2] or "1") if here else conf.get("spark.task.maxFailures", "4")
+    return int(said) if said.isdigit() else 1
 
 
 def _begin(context: Any, conf: Any, master: str | None) -> Any:

@@ -103,10 +103,14 @@ def carry_out(task: Task, parcels: Parcels, sealer: Sealer, engine: Callable[[in
 
 
 def _lanes(work: Work, engine: Engine, ended: list[Lane], tell: Callable[[], None]) -> None:
-    """Runs the lanes, and tells of each as it ends."""
+    """Runs the lanes, and tells of each as it ends; of many, whenever there are a twentieth more, for all are told of
+    each time."""
+    told = 0
     for lane in engine.run(work.work, work.lanes):
         ended.append(lane)
-        tell()
+        if len(ended) - told > told // 20:
+            tell()
+            told = len(ended)
 
 
 def is_mine(task: Task, parcels: Parcels) -> bool:

@@ -6,8 +6,9 @@ is one transaction with the check of that epoch: whoever takes a run over raises
 predecessor can write nothing more. With one item for all lanes, the checks of busy lanes would refuse each other.
 
 Rules: all reads are consistent. What may be large (an intent, canaries) is compressed, for an item ends at 400 KB. No
-item expires while its run can still be resumed: all of a run's are given their time when it has ended for good. Nothing
-here is item data: cursors arrive sealed, keys and addresses hashed.
+item expires while its run can still be resumed: all of a run's are given their time when it has ended for good, unless
+it has found personal data, which nobody is to forget because time has passed. Nothing here is item data: cursors arrive
+sealed, keys and addresses hashed.
 """
 
 from __future__ import annotations
@@ -127,7 +128,8 @@ class DynamoJournal:
         return taken
 
     def end_run(self, run_id: str, epoch: int, state: str, ended: str) -> None:
-        """Marks how the run ended. If it cannot be resumed any more, its items expire some time from now."""
+        """Marks how the run ended. If it cannot be resumed any more, its items expire some time from now, unless it has
+        findings."""
         item = self._table.update(
             _RUNS,
             run_id,
@@ -138,7 +140,7 @@ class DynamoJournal:
         )
         if item is None:
             raise _fenced_off(run_id)
-        if state in ENDED:
+        if state in ENDED and next(self._everywhere(run_id, "leak#"), None) is None:
             self._let_expire(run_id)
 
     # -- steps
@@ -170,12 +172,22 @@ class DynamoJournal:
                 raise _fenced_off(run_id)
 
     def forget_step(self, run_id: str, epoch: int, name: str | None, tasks: Sequence[str]) -> None:
-        """Takes a step back, with what its tasks have kept; or only that. It goes first, so that a call cut off
-        can be repeated."""
-        kinds = ("point#", "item#", "canary#")
-        for item in self._everywhere(run_id, ""):
-            if any(item["sk"]["S"].startswith(kind + prefix) for kind in kinds for prefix in tasks):
-                self._delete(run_id, epoch, item, item["pk"]["S"], _FENCE)
+        """Takes a step back, with what its tasks have kept; or only that. What they have kept goes first and the step
+        last, so that a call cut off can be repeated.
+
+        Partitions are emptied side by side, each by one thread: two deletes of one partition would meet at its epoch.
+        """
+        kept = tuple(kind + prefix for kind in ("point#", "item#", "canary#") for prefix in tasks)
+
+        def empty(shard: int) -> None:
+            for item in self._table.query(_shard(run_id, shard)):
+                if item["sk"]["S"].startswith(kept):
+                    self._delete(run_id, epoch, item, item["pk"]["S"], _FENCE)
+
+        if kept:
+            with ThreadPoolExecutor(_WRITERS, thread_name_prefix="forget") as writers:
+                for _ in writers.map(empty, range(SHARDS)):
+                    pass
         if name is not None:
             self._delete(run_id, epoch, _key(run_id, f"step#{name}"), _RUNS, run_id)
 

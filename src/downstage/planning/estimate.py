@@ -84,10 +84,9 @@ def estimate(load: Workload) -> Estimate:
     listings = [listing(bucket, load.means) for bucket in load.buckets]
     syncs = zip(load.buckets, listings, strict=True)
     copied = slowest(copying(pairs, load))
-    both = _side_by_side(
-        _in_turn("copy", [copied]),
-        _in_turn("sync", [slowest([listed, *copies(bucket, load.means)]) for bucket, listed in syncs]),
-    )
+    copy = _in_turn("copy", [copied])
+    sync = _in_turn("sync", [slowest([listed, *copies(bucket, load.means)]) for bucket, listed in syncs])
+    both = _side_by_side(copy, sync)
     verify = _in_turn("verify-tables", [slowest(verifying(pairs, load))])
     verify_buckets = _in_turn("verify-buckets", listings)
     delivered = delivery(load)
@@ -101,7 +100,7 @@ def estimate(load: Workload) -> Estimate:
         StepEstimate("index", delivered.seconds, delivered.what),
     )
     listed, objects = requests_of(load.buckets)
-    dpu_hours = _dpu_hours(load.means, both.seconds + verify.seconds)
+    dpu_hours = _dpu_hours(load.means, [copy.seconds, sync.seconds, verify.seconds])
     longest = max(steps, key=lambda step: step.seconds)
     return Estimate(
         tables=units,
@@ -147,9 +146,10 @@ def _in_turn(step: str, parts: Sequence[Limit]) -> StepEstimate:
 # -- money
 
 
-def _dpu_hours(means: Means, seconds: float) -> float:
-    """DPU-hours of one Glue job that copies and one that verifies, from the start on."""
-    return means.dpus * (seconds + 2 * given.GLUE_START) / 3600 if seconds else 0.0
+def _dpu_hours(means: Means, runs: Sequence[float]) -> float:
+    """DPU-hours of Glue runs of so many seconds each, from the start on: tables and buckets are copied by runs of their
+    own, side by side."""
+    return means.dpus * sum(seconds + given.GLUE_START for seconds in runs if seconds) / 3600
 
 
 def _costs(load: Workload, units: Sequence[TableUnits], requests: int, dpu_hours: float) -> Iterable[Cost]:

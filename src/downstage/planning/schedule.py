@@ -61,19 +61,33 @@ def weights_of(checkpoints: Sequence[Checkpoint], counter: str, segments: int) -
     return {each.segment: each.counters.get(counter, 0) for each in checkpoints}
 
 
-def in_order(cuts: Sequence[Cut], workers: int = 1) -> list[Lane]:
+def in_order(cuts: Sequence[Cut], workers: int) -> list[Lane]:
     """The lanes of all tables, in the order in which they are to be handed out. Where there are few segments (an export
     of few files), fewer make a lane, so that each of the `workers` has one."""
     placed: list[tuple[float, int, Lane]] = []
     for number, cut in enumerate(cuts):
         heavy, others = _parted(cut)
+        share = sum(cut.weights[segment] for segment in heavy) / max(sum(cut.weights.values()), 1)
+        early = max(_EARLY, share)
         width = _width(len(others), workers)
         together = [tuple(others[first : first + width]) for first in range(0, len(others), width)]
         for place, segment in enumerate(heavy):
-            placed.append((_EARLY * place / len(heavy), number, Lane(cut.task, (segment,))))
+            placed.append((early * place / len(heavy), number, Lane(cut.task, (segment,))))
         for place, segments in enumerate(together):
-            placed.append(((place + 0.5) / len(together), number, Lane(cut.task, segments)))
+            middle = (place + 0.5) / len(together)
+            placed.append((_beside(middle, share, early), number, Lane(cut.task, segments)))
     return [lane for _, _, lane in sorted(placed, key=lambda each: each[:2])]
+
+
+def _beside(place: float, share: float, early: float) -> float:
+    """Where a lane of the others goes, whose place among them is given: they are thinner where the heavy ones stand, so
+    that every part of the queue holds its part of the table's items."""
+    if share >= 1.0:
+        return place
+    within = (early - share) / (1 - share)
+    if place < within:
+        return place / within * early
+    return early + (place - within) / (1 - within) * (1 - early)
 
 
 def lanes_in(cut: Cut, workers: int) -> int:

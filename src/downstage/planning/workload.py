@@ -63,7 +63,7 @@ class Means:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """One refresh, ready to be reckoned with. Rates are units a second for one table, None where none is set.
+    """One refresh, ready to be reckoned with. Rates are units a second, which all lanes share; None where none is set.
     `delivered`: documents or consumers are waited for after the proof. A `quota` is what the account lets one on-demand
     table take, as far as it is known."""
 

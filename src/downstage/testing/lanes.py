@@ -70,7 +70,7 @@ class MemoryLanes:
             return self._fingerprint(orjson.dumps([read.get(name) for name in work.key_names]).decode())
 
         quarantine = Quarantine(
-            self._journal, run.run_id, run.epoch, lane.task, limit=work.max_quarantine, lanes=1, key_hash=key_hash
+            self._journal, run.run_id, run.epoch, lane.task, limit=work.max_quarantine, workers=1, key_hash=key_hash
         )
 
         for segment in lane.segments:

@@ -210,6 +210,7 @@ class World:
                 "target_account": plan.target.account,
                 "masking": asdict(masking),
                 "buckets": [[pair.source.name, pair.target.name] for pair in plan.buckets],
+                "streams": plan.streams is not None,
                 **settings,
             },
         )

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -125,6 +125,10 @@ class Spill:
         """Every segment that has begun."""
         return {row["segment"]: _survey(row) for row in self._rows("select * from surveys where side = ?", side)}
 
+    def items(self, side: Side) -> int:
+        """How many items of that side have been read so far: one row, whatever the segments."""
+        return int(self._rows("select coalesce(sum(items), 0) as items from surveys where side = ?", side)[0]["items"])
+
     def save_page(
         self, side: Side, segment: int, began: str | None, survey: Survey, records: Iterable[tuple[bytes, bytes]]
     ) -> None:
@@ -169,6 +173,8 @@ class Spill:
                     "insert into differences (name, twins, segment, source_page, source_digest, target_segment, "
                     f"target_page, target_digest) {_JOINED}"
                 )
+                connection.execute("create index if not exists by_source on differences (segment)")
+                connection.execute("create index if not exists by_target on differences (target_segment)")
 
     def differences(self, chunk: int = 0, chunks: int = 1) -> Iterator[Difference]:
         """All of them, or one of so many equal parts, by id."""
@@ -195,13 +201,16 @@ class Spill:
 
     # -- looking again
 
-    def wanted(self, side: Side) -> dict[int, dict[int, set[bytes]]]:
-        """The names whose keys are still to be found on that side, by segment and page."""
+    def wanted(self, side: Side, segments: Collection[int] | None = None) -> dict[int, dict[int, set[bytes]]]:
+        """The names whose keys are still to be found on that side, by segment and page: of all segments, or of those
+        named alone."""
         segment, page, key = _PLACES[side]
         found: dict[int, dict[int, set[bytes]]] = {}
+        only = "" if segments is None else f" and {segment} in ({', '.join('?' * len(segments))})"
         for row in self._rows(
             f"select name, {segment} as segment, {page} as page from differences "  # noqa: S608  names of columns
-            f"where {page} is not null and {key} is null and reread = 0 and twins = 0"
+            f"where {page} is not null and {key} is null and reread = 0 and twins = 0{only}",
+            *(segments or ()),
         ):
             found.setdefault(row["segment"], {}).setdefault(row["page"], set()).add(row["name"])
         return found

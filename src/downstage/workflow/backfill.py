@@ -27,10 +27,11 @@ from downstage.indexing.segment import WHAT_TO_DO, refusals, told
 from downstage.planning.consumers import what_then
 from downstage.planning.schedule import in_order
 from downstage.ports import Checkpoint
+from downstage.workflow.anew import begin_anew
 from downstage.workflow.cuts import cuts_of
 from downstage.workflow.parts import Parts, Step, TableWork
-from downstage.workflow.proven import leak_of
-from downstage.workflow.search import refuse_unproven, verified_run
+from downstage.workflow.proven import leak_of, refuse_unproven
+from downstage.workflow.search import verified_run
 from downstage.workflow.sums import summed
 from downstage.workflow.watching import telling
 
@@ -91,10 +92,10 @@ def _refuse_unproven(parts: Parts, *, alone: bool) -> None:
     """No item goes into an index before its table is proven clean."""
     if not alone:
         refuse_unproven(parts)
-    if parts.journal.findings(verified_run(parts)) or leak_of(parts.journal, parts.run):
+    leak = leak_of(parts.journal, parts.run, parts.plan)
+    if leak is not None:
         raise GuardRefused(
-            "refused: making documents of the target's tables: personal data was found in the target; refresh again "
-            "(nothing was written)"
+            f"refused: making documents of the target's tables: {leak.why}; {leak.advice} (nothing was written)"
         )
 
 
@@ -151,10 +152,8 @@ def _begin_again(parts: Parts, step: Step, works: Sequence[TableWork], settings:
             )
         )
     for work in works:
-        for found in _checkpoints(parts, work):
-            if changed or refusals(dict(found.counters)):
-                fresh = Checkpoint(found.segment, found.total_segments)
-                parts.journal.save_checkpoint(parts.run.run_id, parts.run.epoch, _task(work), fresh)
+        again = [found for found in _checkpoints(parts, work) if changed or refusals(dict(found.counters))]
+        begin_anew(parts.journal, parts.run, _task(work), again)
     step.result(mapping=now)
     step.save(StepState.RUNNING, "")
 
@@ -171,7 +170,7 @@ def _make(parts: Parts, works: Sequence[TableWork], *, dry: bool, only: Sequence
             done = summed(_checkpoints(parts, work)).get("items", 0)
             parts.emit(Progress(BACKFILL, work.target, done, max(done, expected[work.target]) or None, "items"))
 
-    lanes = in_order(cuts_of(parts, BACKFILL, works))
+    lanes = in_order(cuts_of(parts, BACKFILL, works), parts.plan.engine.workers)
     with telling(tell, BACKFILL):
         for _ in parts.engine.run(parts.index_lanes.backfill(parts.run, works, dry=dry, only=only), lanes):
             pass

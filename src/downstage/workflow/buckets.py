@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from downstage.domain.events import Note, Progress
+from downstage.domain.outcome import StepState
 from downstage.errors import TimeBoxReached
 from downstage.ports import Checkpoint, Lane
 from downstage.syncing.gate import allowances
@@ -30,6 +31,8 @@ def sync(parts: Parts, step: Step) -> str:
     parts.guard()
     plans = plans_of(parts, step)
     fresh = survey(parts, plans, "sync")
+    step.result(started=parts.clock.now())  # what was refused up to here has loaded nothing
+    step.save(StepState.RUNNING, "")
     works: list[ObjectWork] = []
     totals: dict[str, Mapping[str, int]] = {}
     for plan in plans:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from downstage.ports import Journal, RawItem, RunRecord
-from downstage.verify.canaries import CanaryKey, CanaryProbe, CanarySample, Exempt
+from downstage.verify.canaries import A_SEGMENT, CanaryKey, CanaryProbe, CanarySample, Exempt
+
+MOST = 2**18
+"""Canaries of one run: each worker that verifies holds them all."""
+
+
+def share_of(segment: int, segments: int) -> int:
+    """How many canaries a segment may keep, of so many segments in the run. Where there are more segments than
+    canaries, some keep one and the others none."""
+    each = MOST // segments
+    return min(each, A_SEGMENT) if each else int(segment % -(-segments // MOST) == 0)
 
 
 class CanaryKeeper:
@@ -16,15 +26,26 @@ class CanaryKeeper:
     """
 
     def __init__(
-        self, journal: Journal, run_id: str, epoch: int, task: str, segment: int, *, key: CanaryKey, exempt: Exempt
+        self,
+        journal: Journal,
+        run_id: str,
+        epoch: int,
+        task: str,
+        segment: int,
+        *,
+        key: CanaryKey,
+        exempt: Exempt,
+        limit: int = A_SEGMENT,
     ) -> None:
         self._journal = journal
         self._place = (run_id, epoch, task, segment)
-        self._sample = CanarySample(key, exempt, journal.segment_canaries(run_id, task, segment))
+        self._sample = None
+        if limit:
+            self._sample = CanarySample(key, exempt, journal.segment_canaries(run_id, task, segment), limit)
 
     def __call__(self, items: Sequence[RawItem]) -> None:
         """Looks at the unmasked items."""
-        if self._sample.look(items):
+        if self._sample is not None and self._sample.look(items):
             self._journal.save_canaries(*self._place, self._sample.canaries)
 
 

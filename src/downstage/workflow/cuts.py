@@ -13,20 +13,16 @@ def cuts_of(
     parts: Parts, task: str, works: Sequence[TableWork], weights: Mapping[str, Weights] | None = None
 ) -> list[Cut]:
     """The tables as the schedule wants them; `weights` are by target table. Segments that have ended are left out."""
-    return [
-        Cut(
-            task=f"{task}/{work.target}",
-            name=work.source,
-            segments=work.read_segments if task == "copy" else work.segments,
-            done=frozenset(
-                each.segment
-                for each in parts.journal.checkpoints(parts.run.run_id, f"{task}/{work.target}")
-                if each.done
-            ),
-            weights=(weights or {}).get(work.target, {}),
+    cuts = []
+    for work in works:
+        name, segments = f"{task}/{work.target}", work.read_segments if task == "copy" else work.segments
+        ended = frozenset(
+            each.segment
+            for each in parts.journal.checkpoints(parts.run.run_id, name)
+            if each.done and each.total_segments == segments
         )
-        for work in works
-    ]
+        cuts.append(Cut(name, work.source, segments, ended, (weights or {}).get(work.target, {})))
+    return cuts
 
 
 def written_weights(parts: Parts, works: Sequence[TableWork]) -> Mapping[str, Weights]:

@@ -35,6 +35,8 @@ FEW_DIFFERENCES = 200
 
 _NAMED = 50
 _A_LANE = 4
+_LOOKS = 200
+"""So often at most a phase says how far it is, however many lanes it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +124,9 @@ def deep_work(parts: Parts, deep: Deep, work: TableWork) -> DeepWork:
 def run_phases(
     parts: Parts, deep: Deep, job: DeepWork, phases: Mapping[str, Collection[int]], *, differences: int | None = None
 ) -> Iterator[None]:
-    """Runs phases side by side, each over its segments; yields as each lane ends. On this machine's engine, unless it
-    is known that there are but a few `differences` to look at."""
+    """Runs phases side by side, each over its segments; yields as lanes end, and when the last has: a few hundred times
+    at most, for who hears it looks at the spill. On this machine's engine, unless it is known that there are but a few
+    `differences` to look at."""
     lanes = [
         Lane(f"{phase}/{job.table.target}", tuple(order[first : first + _A_LANE]))
         for phase, segments in phases.items()
@@ -134,8 +137,10 @@ def run_phases(
         return
     work = deep.lanes.deep(parts.run, [job])
     few = differences is not None and differences <= FEW_DIFFERENCES
-    for _ in map(work, lanes) if few else parts.engine_here.run(work, lanes):
-        yield
+    each = -(-len(lanes) // _LOOKS)
+    for ended, _ in enumerate(map(work, lanes) if few else parts.engine_here.run(work, lanes), 1):
+        if ended % each == 0 or ended == len(lanes):
+            yield
 
 
 def _look(parts: Parts, deep: Deep, job: DeepWork, reference: Reference, spill: Spill) -> Looked:
@@ -164,8 +169,7 @@ def _look(parts: Parts, deep: Deep, job: DeepWork, reference: Reference, spill: 
 def _scan(parts: Parts, deep: Deep, job: DeepWork, spill: Spill, side: Side, segments: Collection[int]) -> None:
     phase = "source" if side is Side.SOURCE else "target"
     for _ in run_phases(parts, deep, job, {phase: segments}):
-        items = sum(survey.items for survey in spill.surveys(side).values())
-        parts.emit(Progress(f"compare {phase}", job.table.target, items, None, "items"))
+        parts.emit(Progress(f"compare {phase}", job.table.target, spill.items(side), None, "items"))
 
 
 def _reread(spill: Spill) -> int:

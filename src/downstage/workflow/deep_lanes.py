@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import orjson
@@ -96,7 +96,7 @@ async def _read(tools: Tools, work: DeepWork, run_id: str, lane: Lane, spill: Sp
         sealer=tools.sealer,
     )
     if phase.startswith("locate"):
-        wanted = spill.wanted(side)
+        wanted = spill.wanted(side, lane.segments)
         await together([locate(scan, segment, wanted.get(segment, {})) for segment in lane.segments])
     else:
         await together([survey_segment(scan, segment) for segment in lane.segments])
@@ -189,11 +189,15 @@ def shape_of(mask: Mask, task: CopyTask) -> Shape:
 
 
 def quarantined_by(journal: Journal, work: DeepWork, key_hash: Callable[[str], str]) -> Callable[[Item], bool]:
-    """Says of a source key whether the copy has quarantined that item."""
-    entered = {entry for entry, _ in journal.quarantined(work.copy_run, copy_task(work.table.target))}
+    """Says of a source key whether the copy has quarantined that item. The entries are read when the first is asked
+    for: the phases that scan, which have most of the lanes, never do."""
+
+    @cache
+    def entered() -> frozenset[str]:
+        return frozenset(entry for entry, _ in journal.quarantined(work.copy_run, copy_task(work.table.target)))
 
     def is_quarantined(key: Item) -> bool:
         text = orjson.dumps([key.get(name) for name in work.table.key_names]).decode()
-        return bool(entered) and key_hash(text) in entered
+        return bool(entered()) and key_hash(text) in entered()
 
     return is_quarantined

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from downstage.errors import ConfigError, LeakFound, RunConflict
+from downstage.errors import ConfigError, JournalError, LeakFound, RunConflict
 from downstage.planning.schedule import in_order, segments_of
 from downstage.workflow.buckets import scan_buckets
 from downstage.workflow.canaries import looked_for, none_found
@@ -19,7 +19,7 @@ from downstage.workflow.cuts import cuts_of
 from downstage.workflow.findings import leak_look
 from downstage.workflow.parts import Parts, Step, TableWork
 from downstage.workflow.search import scan_indexes
-from downstage.workflow.sums import summed
+from downstage.workflow.sums import summed, whole
 from downstage.workflow.watching import watching
 
 
@@ -69,6 +69,8 @@ def _intent(parts: Parts) -> Mapping[str, Any]:
         "tables": [pair.target.name for pair in parts.plan.tables],
         "ids": [each.table_id for each in facts],
         "segments": [segments_of(each.size, engine.workers, engine.segments) for each in facts],
+        "buckets": [pair.target.name for pair in parts.plan.buckets],
+        "domain": None if parts.plan.search is None else parts.plan.search.target.name,
     }
 
 
@@ -80,10 +82,14 @@ def _scan_tables(parts: Parts, intent: Mapping[str, Any]) -> tuple[int, int, int
         if facts.table_id != was:
             raise RunConflict(f"table {name} was re-created since the scan began: start a new one")
         works.append(TableWork(name, name, facts.key_names, segments, None, 0.0))
-    lanes = in_order(cuts_of(parts, "verify", works))
+    lanes = in_order(cuts_of(parts, "verify", works), parts.plan.engine.workers)
     with watching(parts, "verify", works, "items"):
         for _ in parts.engine.run(parts.work.verify(parts.run, works), lanes):
             pass
-    totals = [summed(parts.journal.checkpoints(parts.run.run_id, f"verify/{work.target}")) for work in works]
+    read = {work.target: parts.journal.checkpoints(parts.run.run_id, f"verify/{work.target}") for work in works}
+    unread = [table for table, checkpoints in read.items() if not whole(checkpoints)]
+    if unread:
+        raise JournalError(f"table {', '.join(unread)} was not read to its end: resume run {parts.run.run_id}")
+    totals = [summed(checkpoints) for checkpoints in read.values()]
     items, leaks, canaries = (sum(total.get(name, 0) for total in totals) for name in ("items", "leaks", "canaries"))
     return items, leaks, canaries

@@ -277,7 +277,7 @@ def _switched(run: RunRecord, records: Mapping[str, StepRecord]) -> str:
         whys = "; ".join(on.result.get("accepted", ()))
         said = f"on, though {whys}: somebody has taken that upon himself" if whys else "on"
         return said if "on" in on.detail.split() else "none configured"
-    if without_streams(records):
+    if without_streams(run, records):
         return "not switched off by this run, and tables were deleted or made anew: Enabled ones may deliver nothing"
     if off is None or off.state == StepState.SKIPPED:
         return "as they were"

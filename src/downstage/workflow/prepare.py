@@ -22,7 +22,6 @@ from downstage.proof import digest
 from downstage.workflow.backfill import mapping_problems
 from downstage.workflow.bucket_plans import plans_of, survey
 from downstage.workflow.parts import Parts, Step
-from downstage.workflow.proven import begun
 from downstage.workflow.were_on import Mark, recorded, remembered, told
 
 _GRAVEST_LAST = (1, 2, 3)
@@ -150,11 +149,11 @@ def consumers_off(parts: Parts, step: Step) -> str:
 
 
 def hold_off(parts: Parts) -> None:
-    """A run that goes on looks at its consumers again: what somebody has switched on since is switched off, unless all
-    is proven by now. The first record of what was on stays as it is; that they were on is entered, for they have seen
-    what nobody had proven."""
+    """A run that goes on looks at its consumers again: what somebody has switched on since is switched off, unless the
+    run has begun to switch them on itself. The first record of what was on stays as it is; that they were on is
+    entered, for they may have seen what nobody had proven."""
     off, on = (parts.journal.step(parts.run.run_id, name) for name in ("consumers-off", "consumers-on"))
-    if parts.consumers is None or off is None or off.state != StepState.DONE or begun(on):
+    if parts.consumers is None or off is None or off.state != StepState.DONE or (on is not None and on.intent):
         return
     found = parts.consumers.consumers([pair.target.name for pair in parts.plan.tables])
     again = [consumer for consumer in found if consumer.enabled]

@@ -1,29 +1,35 @@
 """Whether what an environment was loaded with last is proven: what must hold before anybody switches its consumers on.
 
 Rules: every run of the environment counts, not only the one that asks, for the data do not know who loaded them. What
-was found last decides, look by look: a later look that found nothing answers an earlier leak, a later one that failed
-undoes an earlier proof. A leak is never gone past; what is merely not verified may be, by name, once its run has ended.
-A refresh that can go on and holds the consumers off does so until it is resumed or given up.
+was found last decides, table by table and bucket by bucket (`history`): a later look that found nothing answers an
+earlier leak, a later one that failed undoes an earlier proof. A leak is never gone past; what is merely not verified
+may be, by name, once its run has ended. A refresh that can go on and holds the consumers off does so until it is
+resumed or given up, unless another has loaded the environment since.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from downstage.domain.outcome import StepState
-from downstage.errors import LeakFound, VerificationFailed
-from downstage.ports import Journal, RunRecord, StepRecord
-from downstage.workflow.reference import REPAIR
+from downstage.domain.plan import RefreshPlan
+from downstage.errors import GuardRefused, LeakFound, VerificationFailed
+from downstage.ports import RunRecord
+from downstage.workflow.history import INDEX, Done, History, Leak, Place, Recorded, begun, history_of
+from downstage.workflow.parts import Parts
 
 PROOFS = {"copy": "verify-tables", "sync": "verify-buckets"}
 """Each step that loads, and the one that proves it."""
 
-_LOOKS = ("scan", "verify-tables", "verify-buckets", "verify-index")
-_ENDED = ("finished", "cancelled", "superseded")
-_CONTRADICTED = (VerificationFailed.exit_code, LeakFound.exit_code)
+ACCEPT = "accept_unproven"
+"""The setting of a run of `streams on` that names the runs whose data somebody takes as they are."""
 
-Records = Mapping[str, StepRecord]
+NOBODY = "none"
+"""What is named there for tables that no run is known to have loaded."""
+
+ENDED = ("finished", "cancelled", "superseded")
+_CONTRADICTED = (VerificationFailed.exit_code, LeakFound.exit_code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,115 +43,190 @@ class Doubt:
     passable: bool = False
 
 
-def begun(record: StepRecord | None) -> bool:
-    """Whether a step has begun, and so may have written."""
-    return record is not None and record.state not in (StepState.SKIPPED, StepState.PENDING)
-
-
-def doubts_of(journal: Journal, asking: RunRecord, loading: Sequence[str] = tuple(PROOFS)) -> list[Doubt]:
-    """Every doubt about what the steps `loading` have done last to the environment of the run that asks, the gravest
-    first; none if all is proven."""
-    runs, steps = _newest_first(journal, asking), _Steps(journal)
-    loaded = {name: _newest(runs, steps, name) for name in PROOFS}
-    found = [_leak(journal, runs, steps, loaded)]
-    found += [_held(run, steps) for run in runs if run.run_id != asking.run_id]
-    for name in loading:
-        place = loaded[name]
-        found.append(None if place is None else _unverified(runs, steps, name, place))
-    return [doubt for doubt in found if doubt is not None]
-
-
-def leak_of(journal: Journal, asking: RunRecord) -> Doubt | None:
-    """The personal data that stand in that run's environment, as far as anybody has looked."""
-    runs, steps = _newest_first(journal, asking), _Steps(journal)
-    return _leak(journal, runs, steps, {name: _newest(runs, steps, name) for name in PROOFS})
-
-
-def _newest_first(journal: Journal, asking: RunRecord) -> Sequence[RunRecord]:
-    return [run for run in reversed(journal.runs()) if run.environment == asking.environment]
-
-
-class _Steps:
-    """The steps of runs, each run's read once."""
-
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
-        self._read: dict[str, Records] = {}
-
-    def of(self, run: RunRecord) -> Records:
-        if run.run_id not in self._read:
-            self._read[run.run_id] = {record.name: record for record in self._journal.steps(run.run_id)}
-        return self._read[run.run_id]
-
-
-def _newest(runs: Sequence[RunRecord], steps: _Steps, name: str) -> int | None:
-    """The place of the newest run that has begun the step."""
-    return next((place for place, run in enumerate(runs) if begun(steps.of(run).get(name))), None)
-
-
-def _leak(journal: Journal, runs: Sequence[RunRecord], steps: _Steps, loaded: Mapping[str, int | None]) -> Doubt | None:
-    """What any look has found since the data are there, unless a later one of its kind found nothing."""
-    answered: set[str] = set()
-    for place, run in enumerate(runs):
-        looks = {name: steps.of(run)[name].state for name in _LOOKS if begun(steps.of(run).get(name))}
-        about = [name for name in looks if _is_about(name, place, loaded)]
-        unanswered = [name for name in about if looks[name] != StepState.DONE and name not in answered]
-        if unanswered and journal.findings(run.run_id):
-            return Doubt(
-                run.run_id, f"run {run.run_id} found personal data in the target", f"refresh {run.environment} again"
+def refuse_unproven(parts: Parts) -> list[Doubt]:
+    """What the tables and buckets hold must be proven clean before anything downstream sees it: what this run has
+    loaded, and for tables that it has not loaded what the environment's runs have. Gives the doubts that the user has
+    taken upon himself, by naming the run that they are about. Raises GuardRefused for any other.
+    """
+    own = [name for name in PROOFS if begun(parts.journal.step(parts.run.run_id, name))]
+    for made in own:
+        verified = parts.journal.step(parts.run.run_id, PROOFS[made])
+        if verified is None or verified.state != StepState.DONE:
+            raise GuardRefused(
+                f"refused: switching the consumers on: what this run did in '{made}' is not verified; run the refresh "
+                f"without --skip {PROOFS[made]}, or 'downstage verify' and then 'downstage streams on' (nothing was "
+                "written)"
             )
-        answered.update(name for name in about if looks[name] == StepState.DONE)
-        if "scan" in answered:  # that one has looked everywhere
-            return None
+    loading = {"copy", *own} if parts.run.kind == "refresh" else set(PROOFS)
+    return refuse(doubts_of(parts.journal, parts.run, parts.plan, loading), accepted(parts.run))
+
+
+def refuse(doubts: Sequence[Doubt], taken: Sequence[str]) -> list[Doubt]:
+    """The doubts, if each was taken upon himself by somebody. Raises GuardRefused for the first that was not."""
+    for doubt in doubts:
+        if not (doubt.passable and doubt.run_id in taken):
+            raise GuardRefused(
+                f"refused: switching the consumers on: {doubt.why}; {doubt.advice} (nothing was written)"
+            )
+    return list(doubts)
+
+
+def accepted(run: RunRecord) -> Sequence[str]:
+    """The runs whose data were taken as they are; records of before name one."""
+    named = run.settings.get(ACCEPT, ())
+    return (named,) if isinstance(named, str) else tuple(named)
+
+
+def doubts_of(journal: Recorded, asking: RunRecord, plan: RefreshPlan, loading: set[str] | None = None) -> list[Doubt]:
+    """Every doubt about the plan's tables, buckets and indexes, the gravest first; none if all is proven. Of what was
+    loaded, that by the steps `loading` (all) must be verified."""
+    history = history_of(journal, asking.environment)
+    leak = _leak(history, plan)
+    found = [] if leak is None else [leak]
+    found += _holding(history, asking)
+    found += _unverified(history, plan, set(PROOFS) if loading is None else loading)
+    return [*found, *_unknown(history, asking, plan)]
+
+
+def leak_of(journal: Recorded, asking: RunRecord, plan: RefreshPlan) -> Doubt | None:
+    """The personal data that stand in what the plan names, as far as anybody has looked."""
+    return _leak(history_of(journal, asking.environment), plan)
+
+
+def _places(plan: RefreshPlan) -> list[Place]:
+    tables: list[Place] = [("table", pair.target.name) for pair in plan.tables]
+    buckets: list[Place] = [("bucket", pair.target.name) for pair in plan.buckets]
+    return [*tables, *buckets, *([] if plan.search is None else [INDEX])]
+
+
+def _leak(history: History, plan: RefreshPlan) -> Doubt | None:
+    """What any look has found since the data are there, unless a later one at the same place found nothing."""
+    places = _places(plan)
+    for leak in reversed(history.leaks):
+        if leak.place in places and not _answered(history, leak):
+            environment = leak.run.environment
+            again = f"refresh {environment} again"
+            look = f"'downstage verify {environment} --leaks' that finds nothing answers it"
+            why = f"run {leak.run.run_id} found personal data in the target"
+            return Doubt(leak.run.run_id, why, f"{again}; once they are gone, {look}")
     return None
 
 
-def _is_about(look: str, place: int, loaded: Mapping[str, int | None]) -> bool:
-    """Whether the look of the run at that place was at what is there now."""
-    last = loaded.get("sync" if look == "verify-buckets" else "copy")
-    return last is None or place <= last
-
-
-def _held(run: RunRecord, steps: _Steps) -> Doubt | None:
-    if run.kind != "refresh" or run.state in _ENDED:
-        return None
-    off, on = (steps.of(run).get(name) for name in ("consumers-off", "consumers-on"))
-    if off is None or not off.intent or begun(on):
-        return None
-    return Doubt(run.run_id, f"run {run.run_id} holds them off until what it loads is proven", _either(run))
-
-
-def _unverified(runs: Sequence[RunRecord], steps: _Steps, name: str, place: int) -> Doubt | None:
-    """A doubt unless the newest verdict on what that run loaded is that it is as it must be."""
-    run = runs[place]
-    did = steps.of(run)[name]
-    for later in runs[: place + 1]:
-        records = steps.of(later)
-        proof = records.get(PROOFS[name])
-        if proof is not None and _is_of(name, later, proof, run, did):
-            if proof.state == StepState.DONE:
-                return None
-            if proof.state == StepState.FAILED and proof.result.get("exit_code") in _CONTRADICTED:
-                break
-        if name == "copy" and begun(records.get(REPAIR)):
-            break  # it has changed what was proven before
-    why = f"what run {run.run_id} did in '{name}' is not verified"
-    if run.state not in _ENDED and did.state != StepState.DONE:
-        return Doubt(run.run_id, why, _either(run))
-    way = f"prove it with 'downstage verify {run.environment}'" if did.state == StepState.DONE else "refresh again"
-    accepted = f"--accept-unproven {run.run_id} switches them on all the same"
-    return Doubt(run.run_id, why, f"{way}; {accepted}", passable=True)
-
-
-def _is_of(name: str, verifying: RunRecord, proof: StepRecord, run: RunRecord, did: StepRecord) -> bool:
-    """Whether it was that run's copy, as it is now, that was looked at. Buckets are compared as they stand."""
-    if name != "copy":
-        return True
-    began = did.intent.get("epoch")
-    return (
-        str(verifying.settings.get("copy_run") or verifying.run_id) == run.run_id
-        and proof.intent.get("copied", began) == began
+def _answered(history: History, leak: Leak) -> bool:
+    """A table is empty before it is copied; the indexes are filled from the tables. A bucket keeps what it holds."""
+    for load in history.loads:
+        anew = leak.place in load.places or (leak.place == INDEX and load.record.name == "copy" and load.places)
+        if leak.place[0] != "bucket" and anew and load.began > leak.found:
+            return True
+    return any(
+        look.done
+        and leak.place in look.places
+        and look.began > leak.found
+        and (not leak.by_canary or bool(look.record.result.get("looked_for")))
+        for look in history.looks
     )
+
+
+def _holders(history: History) -> Iterator[RunRecord]:
+    """Refreshes that can go on and hold the consumers off: not those after which another has loaded."""
+    copies = [load for load in history.loads if load.record.name == "copy" and load.places]
+    last = max(copies or history.loads, key=lambda load: load.began, default=None)
+    for off in history.held_off:
+        run, on = off.run, history.records[off.run.run_id].get("consumers-on")
+        if run.kind != "refresh" or run.state in ENDED or not off.record.intent or (on is not None and on.intent):
+            continue
+        if last is None or last.run is run or not last.places or off.ended >= last.began:
+            yield run
+
+
+def _holding(history: History, asking: RunRecord) -> Iterator[Doubt]:
+    for run in _holders(history):
+        if run.run_id != asking.run_id:
+            yield Doubt(run.run_id, f"run {run.run_id} holds them off until what it loads is proven", _either(run))
+
+
+def _unverified(history: History, plan: RefreshPlan, loading: set[str]) -> Iterator[Doubt]:
+    """What was loaded last, run by run, unless the newest verdict is that it is as it must be."""
+    doubted: dict[tuple[str, str], tuple[Done, list[str]]] = {}
+    for place in _places(plan):
+        load = history.last_load(place)
+        if load is not None and load.record.name in loading and not _proven(history, load, place):
+            doubted.setdefault((load.run.run_id, load.record.name), (load, []))[1].append(place[1])
+    for load, names in doubted.values():
+        run, name = load.run, load.record.name
+        why = f"what run {run.run_id} did in '{name}' is not verified ({', '.join(names)})"
+        if run.state not in ENDED and not load.done:
+            yield Doubt(run.run_id, why, _either(run))
+            continue
+        way = "refresh again" if name == "copy" else f"'downstage sync {run.environment}' syncs again, and proves it"
+        if _can_verify(history, load):
+            way = f"prove it with 'downstage verify {run.environment}'"
+        taken = f"--accept-unproven {run.run_id} switches them on all the same"
+        yield Doubt(run.run_id, why, f"{way}; {taken}", passable=True)
+
+
+def _proven(history: History, load: Done, place: Place) -> bool:
+    """Whether the newest verdict on what was loaded there is that it is as it must be."""
+    if not load.done:
+        return False
+    about = [
+        look
+        for look in history.looks
+        if look.record.name == PROOFS[load.record.name] and place in look.places and _is_of(look, load)
+    ]
+    for look in sorted(about, key=lambda each: each.ended, reverse=True):
+        if any(repair.ended > look.began for repair in history.repairs if _mends(repair, load)):
+            return False  # it has changed what was proven before
+        if look.done:
+            return True
+        if look.record.state == StepState.FAILED and look.record.result.get("exit_code") in _CONTRADICTED:
+            return False
+    return False
+
+
+def _is_of(look: Done, load: Done) -> bool:
+    """Whether it was that load, as it is now, that was looked at. Buckets are compared as they stand."""
+    if load.record.name != "copy":
+        return look.run is load.run or look.began > load.ended
+    copied = str(look.run.settings.get("copy_run") or look.run.run_id)
+    return copied == load.run.run_id and _of_this_copy(look, load)
+
+
+def _mends(repair: Done, load: Done) -> bool:
+    of_that_run = repair.record.intent.get("copy_run") == load.run.run_id
+    return load.record.name == "copy" and of_that_run and _of_this_copy(repair, load)
+
+
+def _of_this_copy(step: Done, load: Done) -> bool:
+    """A run that is begun anew copies anew, in a higher epoch."""
+    epoch = load.record.intent.get("epoch")
+    return bool(step.record.intent.get("copied", epoch) == epoch)
+
+
+def _can_verify(history: History, load: Done) -> bool:
+    """Whether `verify`, which goes by the newest copy that has ended well, looks at this load."""
+    copies = [each for each in history.loads if each.record.name == "copy" and each.done]
+    if not load.done or not copies:
+        return False
+    return load.record.name != "copy" or load.run is copies[-1].run
+
+
+def _unknown(history: History, asking: RunRecord, plan: RefreshPlan) -> Iterator[Doubt]:
+    """Tables that nobody is known to have loaded, and that nobody has looked at."""
+    seen = {place for look in history.looks if look.done for place in look.places}
+    names = [
+        name for kind, name in _places(plan)
+        if kind == "table" and (kind, name) not in seen and history.last_load((kind, name)) is None
+    ]  # fmt: skip
+    if names:
+        yield Doubt(
+            NOBODY,
+            f"this journal knows of no run that has loaded {', '.join(names)}",
+            "if one has from elsewhere (CI keeps its journal in the control table), set DOWNSTAGE__JOURNAL to that; "
+            f"else look with 'downstage verify {asking.environment} --leaks', or take them as they are with "
+            f"'downstage streams on {asking.environment} --accept-unproven {NOBODY}'",
+            passable=True,
+        )
 
 
 def _either(run: RunRecord) -> str:

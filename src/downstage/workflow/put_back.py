@@ -1,8 +1,9 @@
 """What is put back when a run is given up: the consumers that were on before it began.
 
 Only what the first record says was on, though a second run may have seen it off; never after a leak, whichever command
-since found it: nothing downstream is to see personal data because somebody tidied up. A consumer whose table was
-made anew listens to a stream that is gone: Lambda calls it Enabled, and it delivers nothing; that is said, not hidden.
+since found it, nor while a newer refresh holds them off: nothing downstream is to see personal data, or half of what is
+being loaded, because somebody tidied up. A consumer whose table was made anew listens to a stream that is gone: Lambda
+calls it Enabled, and it delivers nothing; that is said, not hidden.
 """
 
 from __future__ import annotations
@@ -10,17 +11,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from downstage.domain.outcome import StepState
+from downstage.domain.plan import RefreshPlan
 from downstage.ports import Consumer, Journal, RunRecord, StepRecord, StreamControl
-from downstage.workflow.proven import leak_of
+from downstage.workflow.proven import ENDED, leak_of
 from downstage.workflow.standing import PUT_BACK
 from downstage.workflow.were_on import Mark, told, were_on
+
+_LEFT_TO = "left_to"
+"""In the record: the newer run that puts back what this one has found on."""
 
 
 def put_back(
     journal: Journal,
     run: RunRecord,
     consumers: StreamControl | None,
-    tables: Sequence[str],
+    plan: RefreshPlan,
     guard: Callable[[], None],
     alive: Callable[[Consumer], bool],
 ) -> str:
@@ -31,9 +36,20 @@ def put_back(
     """
     chain = list(_given_up(journal, run))
     wanted = sorted({mark for one in chain for mark in _were_on(journal, one)})
-    detail = _switch(journal, chain, wanted, consumers, tables, guard, alive)
-    journal.save_step(run.run_id, run.epoch, StepRecord(PUT_BACK, StepState.DONE.value, 0.0, detail))
+    newer = _newer_holder(journal, run)
+    if newer is None:
+        detail, left_to = _switch(journal, chain, wanted, consumers, plan, guard, alive), {}
+    else:
+        detail, left_to = _held_by(newer), {_LEFT_TO: newer.run_id}
+    journal.save_step(run.run_id, run.epoch, StepRecord(PUT_BACK, StepState.DONE.value, 0.0, detail, result=left_to))
     return detail
+
+
+def _held_by(newer: RunRecord) -> str:
+    return (
+        f"off, and they stay off: run {newer.run_id} holds them until it ends proven, or is given up with "
+        f"'downstage cancel {newer.run_id}'"
+    )
 
 
 def _switch(
@@ -41,17 +57,18 @@ def _switch(
     chain: Sequence[RunRecord],
     wanted: Sequence[Mark],
     consumers: StreamControl | None,
-    tables: Sequence[str],
+    plan: RefreshPlan,
     guard: Callable[[], None],
     alive: Callable[[Consumer], bool],
 ) -> str:
     if not any(_touched(journal, one) for one in chain) or consumers is None:
         return "as they were: this run did not touch them"
-    if any(journal.findings(one.run_id) for one in chain) or leak_of(journal, chain[0]) is not None:
+    if leak_of(journal, chain[0], plan) is not None:
         return "off, and they stay off: personal data was found; refresh again"
     if not wanted:
         return "off, as they were before"
     guard()
+    tables = [pair.target.name for pair in plan.tables]
     found = [one for one in consumers.consumers(tables) if any(mark.fits(one) for mark in wanted)]
     living = [one for one in found if alive(one)]
     for consumer in living:
@@ -75,10 +92,27 @@ def _given_up(journal: Journal, run: RunRecord) -> Iterator[RunRecord]:
     runs = [one for one in journal.runs() if one.environment == run.environment and one.kind == "refresh"]
     places = [place for place, one in enumerate(runs) if one.run_id == run.run_id]
     for one in reversed(runs[: places[0] + 1] if places else [run]):
-        settled = (journal.step(one.run_id, name) for name in ("consumers-on", PUT_BACK))
-        if one.run_id != run.run_id and any(step is not None and step.state == StepState.DONE for step in settled):
+        if one.run_id != run.run_id and _settled(journal, one):
             return
         yield one
+
+
+def _newer_holder(journal: Journal, run: RunRecord) -> RunRecord | None:
+    """The newest refresh after the run that has taken the consumers in hand, can go on, and has not let go of them."""
+    for one in reversed(journal.runs()):
+        if one.run_id == run.run_id:
+            return None
+        if one.environment != run.environment or one.kind != "refresh" or one.state in ENDED:
+            continue
+        if _touched(journal, one) and not _settled(journal, one):
+            return one
+    return None
+
+
+def _settled(journal: Journal, run: RunRecord) -> bool:
+    """Whether the run has left the consumers as they are to be, and not to a newer one."""
+    steps = (journal.step(run.run_id, name) for name in ("consumers-on", PUT_BACK))
+    return any(step is not None and step.state == StepState.DONE and _LEFT_TO not in step.result for step in steps)
 
 
 def _touched(journal: Journal, run: RunRecord) -> bool:

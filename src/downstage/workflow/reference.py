@@ -24,16 +24,24 @@ class Reference:
     checkpoints: Sequence[Checkpoint]
 
 
-def reference_of(journal: Journal, copy_run: str, table: str) -> Reference:
-    """What `table` must hold now: of the newest repair of that copy which ended well, else of the copy itself."""
+def repairs_of(journal: Journal, copy_run: str) -> Sequence[str]:
+    """The runs that have repaired that copy and ended well, the newest first: asked for once, for all tables."""
     copied = copy_mark(journal, copy_run)
+    repairs = []
     for run in reversed(journal.runs()):
         record = journal.step(run.run_id, REPAIR)
         if record is None or record.state != StepState.DONE or record.intent.get("copy_run") != copy_run:
             continue
-        if record.intent.get("copied") != copied:
-            continue  # the run has copied anew since: what was mended is not there any more
-        found = reference_in(journal, run.run_id, copy_run, table)
+        if record.intent.get("copied") == copied:  # else the run has copied anew since: what was mended is gone
+            repairs.append(run.run_id)
+    return repairs
+
+
+def reference_of(journal: Journal, copy_run: str, table: str, repairs: Sequence[str]) -> Reference:
+    """What `table` must hold now: of the newest of the `repairs` of that copy that had this table, else of the copy
+    itself."""
+    for run_id in repairs:
+        found = reference_in(journal, run_id, copy_run, table)
         if found.checkpoints:
             return found
     return reference_in(journal, copy_run, copy_run, table)

@@ -13,11 +13,12 @@ one that was cut off is, from its intent. The leak scan alone (`scan`) and `repa
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from downstage.domain.events import StepFinished, StepStarted
 from downstage.domain.outcome import StepState
-from downstage.errors import DownstageError, TimeBoxReached
+from downstage.errors import DownstageError, JournalError, TimeBoxReached
 from downstage.ports import Durable, Journal, RunRecord
 from downstage.workflow import buckets, exports, gates, leaks, prepare, repair, search, search_domain, tables
 from downstage.workflow.backfill import BACKFILL, backfill
@@ -151,6 +152,8 @@ def _branch(parts: Parts, name: str) -> Callable[[], None]:
 def _run(parts: Parts, name: str) -> None:
     """One step, once: not at all if the journal says that it is done.
 
+    Its result says when it began, and when it was last heard of (`at`): what comes before what is told by that.
+
     A step that the time-box, a signal or the end of its lanes has cut off has not failed: it stays running, and is gone
     on with. Whatever but the first cuts it off is no `Exception`, and passes by here.
     """
@@ -162,22 +165,34 @@ def _run(parts: Parts, name: str) -> None:
     parts.emit(StepStarted(name))
     started = parts.clock.monotonic() - (record.seconds if record is not None else 0.0)
     step = Step(parts, name, started, *((record.intent, record.result) if record is not None else ({}, {})))
+    now = parts.clock.now()
+    if record is None or record.state == StepState.PENDING:
+        step.result(began=now)
+    step.result(at=now)
     step.save(StepState.RUNNING, "")
     try:
         detail = ACTIONS[name](parts, step)
     except TimeBoxReached as stop:
         said = _said(stop)
-        step.save(StepState.RUNNING, said.partition("\n")[0])
+        step.result(at=parts.clock.now())
+        _keep(step, StepState.RUNNING, said)
         parts.emit(StepFinished(name, CUT_SHORT, parts.clock.monotonic() - started, said))
         raise
     except Exception as error:
         said = _said(error)
-        step.result(exit_code=error.exit_code if isinstance(error, DownstageError) else 1)
-        step.save(StepState.FAILED, said.partition("\n")[0])
+        step.result(exit_code=error.exit_code if isinstance(error, DownstageError) else 1, at=parts.clock.now())
+        _keep(step, StepState.FAILED, said)
         parts.emit(StepFinished(name, StepState.FAILED.value, parts.clock.monotonic() - started, said))
         raise
+    step.result(at=parts.clock.now())
     step.save(StepState.DONE, detail)
     parts.emit(StepFinished(name, StepState.DONE.value, parts.clock.monotonic() - started, detail))
+
+
+def _keep(step: Step, state: StepState, said: str) -> None:
+    """Enters how the step ended. If the journal cannot be reached, what ended it is still what is raised."""
+    with suppress(JournalError):
+        step.save(state, said.partition("\n")[0])
 
 
 def _said(error: Exception) -> str:

@@ -24,7 +24,7 @@ from downstage.verify.spill_records import Difference
 from downstage.workflow.deep import Looked, Now, deep_work, look_deep, run_phases, segment_of, where
 from downstage.workflow.deep_lanes import CHUNKS
 from downstage.workflow.parts import Deep, Parts, Step, TableWork
-from downstage.workflow.reference import REPAIR, Reference, reference_of, repair_task
+from downstage.workflow.reference import REPAIR, Reference, reference_of, repair_task, repairs_of
 from downstage.workflow.tables import refuse_another_copy, works_of
 
 _MENDED = ("genuine", "untold")
@@ -43,10 +43,11 @@ def repair_tables(parts: Parts, step: Step) -> str:
     _refuse_outdated(parts, copied)
     works = works_of(parts, record.intent)
     refuse_another_copy(parts, step, works, record.intent.get("epoch"))
+    repairs = repairs_of(parts.journal, copied)
     mended: dict[str, RepairOutcome] = {}
     found: dict[str, Differences] = {}
     for work in works:
-        looked, outcome = _repair_one(parts, deep, work, reference_of(parts.journal, copied, work.target))
+        looked, outcome = _repair_one(parts, deep, work, reference_of(parts.journal, copied, work.target, repairs))
         found[work.target], mended[work.target] = looked.differences, outcome
         step.result(
             differences={table: asdict(differences) for table, differences in found.items()},

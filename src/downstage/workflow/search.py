@@ -8,7 +8,7 @@ from contextlib import suppress
 from downstage.domain.events import Note, Progress
 from downstage.domain.outcome import StepState
 from downstage.domain.plan import SearchPlan
-from downstage.errors import AwsError, GuardRefused, JournalError, LeakFound, VerificationFailed
+from downstage.errors import AwsError, JournalError, LeakFound, VerificationFailed
 from downstage.planning.assumptions import RETENTION
 from downstage.planning.consumers import SAFE, alive, expected_hold, hours, starting_late, what_then
 from downstage.ports import Consumer
@@ -16,10 +16,7 @@ from downstage.verify.compare import ID_MODULUS, Expected, expected_documents, i
 from downstage.workflow.canaries import looked_for, none_found
 from downstage.workflow.findings import LeakLook, leak_look
 from downstage.workflow.parts import Parts, Step
-from downstage.workflow.proven import PROOFS, Doubt, begun, doubts_of
-
-ACCEPT = "accept_unproven"
-"""The setting of a run of `streams on` that names the run whose data somebody takes as they are."""
+from downstage.workflow.proven import refuse_unproven
 
 _POLL, _SLOWEST_POLL = 0.5, 5.0
 _TELL = 1000
@@ -208,32 +205,6 @@ def scan_indexes(
 
 def _total(wanted: Mapping[str, Expected], name: str, found: int) -> int | None:
     return max(found, wanted[name].count) if name in wanted else None
-
-
-def refuse_unproven(parts: Parts) -> list[Doubt]:
-    """What the tables and buckets hold must be proven clean before anything downstream sees it: what this run has
-    loaded, and for tables that it has not loaded what the environment's runs have. Gives the doubts that the user has
-    taken upon himself, by naming the run that they are about. Raises GuardRefused for any other.
-    """
-    own = [name for name in PROOFS if begun(parts.journal.step(parts.run.run_id, name))]
-    for made in own:
-        proof = PROOFS[made]
-        verified = parts.journal.step(parts.run.run_id, proof)
-        if verified is None or verified.state != StepState.DONE:
-            raise GuardRefused(
-                f"refused: switching the consumers on: what this run did in '{made}' is not verified; run the refresh "
-                f"without --skip {proof}, or 'downstage verify' and then 'downstage streams on' (nothing was written)"
-            )
-    if "copy" in own:
-        return []
-    loading = ("copy",) if parts.run.kind == "refresh" else tuple(PROOFS)
-    doubts = doubts_of(parts.journal, parts.run, loading)
-    for doubt in doubts:
-        if not (doubt.passable and doubt.run_id == parts.run.settings.get(ACCEPT)):
-            raise GuardRefused(
-                f"refused: switching the consumers on: {doubt.why}; {doubt.advice} (nothing was written)"
-            )
-    return doubts
 
 
 def expectations(parts: Parts, search: SearchPlan) -> dict[str, Expected]:

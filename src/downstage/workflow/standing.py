@@ -84,9 +84,11 @@ def _consumers(run: RunRecord, records: Mapping[str, StepRecord]) -> str:
     )
 
 
-def without_streams(records: Mapping[str, StepRecord]) -> bool:
+def without_streams(run: RunRecord, records: Mapping[str, StepRecord]) -> bool:
     """Whether tables were deleted or made anew and the consumers not switched off yet: what Lambda calls Enabled then
-    may listen to a stream that is gone. Not if the preflight says that none is configured."""
+    may listen to a stream that is gone. Not if the run, or its preflight, says that none is configured."""
+    if not run.settings.get("streams", True):
+        return False
     preflight, off = records.get("preflight"), records.get("consumers-off")
     if off is not None and off.intent:
         return False
@@ -97,7 +99,7 @@ def without_streams(records: Mapping[str, StepRecord]) -> bool:
 
 def _not_yet_off(run: RunRecord, records: Mapping[str, StepRecord]) -> str:
     """How they stand before the run has switched them off."""
-    if not without_streams(records):
+    if not without_streams(run, records):
         return ""
     on = told(remembered(records["preflight"].result.get("consumers"))) if "preflight" in records else ""
     return (

@@ -36,8 +36,9 @@ def whole(checkpoints: Sequence[Checkpoint]) -> bool:
 
 def same_items(written: Sequence[Checkpoint], found: Sequence[Checkpoint]) -> bool:
     """Whether the target holds exactly the items that were written."""
+    expected = total_digest(written)
     return (
-        total_digest(written) != ""
-        and total_digest(written) == total_digest(found)
+        expected != ""
+        and expected == total_digest(found)
         and summed(written).get("written", 0) == summed(found).get("items", 0)
     )

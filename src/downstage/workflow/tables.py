@@ -27,11 +27,12 @@ from downstage.planning import guards
 from downstage.planning.schedule import in_order, segments_of
 from downstage.ports import Checkpoint
 from downstage.workflow import exports
+from downstage.workflow.anew import begin_anew
 from downstage.workflow.canaries import looked_for, none_found
 from downstage.workflow.cuts import cuts_of, last_weights, written_weights
 from downstage.workflow.deep import look_deep, where
 from downstage.workflow.parts import Parts, Step, TableWork
-from downstage.workflow.reference import Reference, reference_of
+from downstage.workflow.reference import Reference, reference_of, repairs_of
 from downstage.workflow.sums import same_items, summed, whole
 from downstage.workflow.watching import watching
 
@@ -67,15 +68,19 @@ def verify_tables(parts: Parts, step: Step) -> str:
         raise JournalError(f"run {copied} copied no tables: there is nothing to verify against")
     works = works_of(parts, record.intent)
     refuse_another_copy(parts, step, works, record.intent.get("epoch"))
-    references = {work.target: reference_of(parts.journal, copied, work.target) for work in works}
+    repairs = repairs_of(parts.journal, copied)
+    references = {work.target: reference_of(parts.journal, copied, work.target, repairs) for work in works}
     step.result(references={table: reference.run_id for table, reference in references.items()})
-    ended = [work for work in works if whole(_found(parts, work))]
-    _scan_targets(parts, works, _not_the_same(parts, ended, references))
-    differing = _not_the_same(parts, works, references)
+    before = _found(parts, works)
+    ended = [work for work in works if whole(before[work.target])]
+    _begin_again(parts, _not_the_same(ended, references, before), before)
+    _scan_targets(parts, works)
+    read = _found(parts, works)
+    differing = _not_the_same(works, references, read)
     try:
         found = {work.target: _look(parts, work, references[work.target]) for work in differing}
     except (AwsError, CredentialsError, JournalError) as error:
-        _refuse_leaks(parts, works)
+        _refuse_leaks(read)
         raise VerificationFailed(
             f"table {', '.join(work.target for work in differing)}: what is there is not what was written; it could "
             f"not be compared item by item: {error}{_elsewhere(parts)}"
@@ -83,9 +88,11 @@ def verify_tables(parts: Parts, step: Step) -> str:
     step.result(differences={table: asdict(differences) for table, differences in found.items() if differences})
     settled = [work for work in differing if (look := found[work.target]) is not None and not look.failing]
     if settled:  # a second reading found what the first had not
-        _scan_targets(parts, settled, settled)
-        differing = _not_the_same(parts, works, references)
-    _refuse_leaks(parts, works)
+        _begin_again(parts, settled, read)
+        _scan_targets(parts, settled)
+        read = _found(parts, works)
+        differing = _not_the_same(works, references, read)
+    _refuse_leaks(read)
     if differing:
         raise VerificationFailed("; ".join(_said(parts, work, found[work.target]) for work in differing))
     known = looked_for(parts.journal, parts.run, parts.canary_key)
@@ -107,9 +114,9 @@ def refuse_another_copy(parts: Parts, step: Step, works: Sequence[TableWork], be
         )
 
 
-def _refuse_leaks(parts: Parts, works: Sequence[TableWork]) -> None:
+def _refuse_leaks(read: Mapping[str, Sequence[Checkpoint]]) -> None:
     """A leak goes before all else that may be wrong."""
-    leaks = sum(summed(_found(parts, work)).get("leaks", 0) for work in works)
+    leaks = sum(summed(checkpoints).get("leaks", 0) for checkpoints in read.values())
     if leaks:
         raise LeakFound(
             f"{leaks:,} addresses that are neither pseudonyms nor kept, or hashes of real ones, stand in the target "
@@ -117,25 +124,30 @@ def _refuse_leaks(parts: Parts, works: Sequence[TableWork]) -> None:
         )
 
 
-def _scan_targets(parts: Parts, works: Sequence[TableWork], again: Sequence[TableWork]) -> None:
-    """Reads the targets, each from its checkpoints; those of `again` from their beginning."""
-    for work in again:
-        for checkpoint in _found(parts, work):
-            fresh = Checkpoint(checkpoint.segment, checkpoint.total_segments)
-            parts.journal.save_checkpoint(parts.run.run_id, parts.run.epoch, f"verify/{work.target}", fresh)
-    lanes = in_order(cuts_of(parts, "verify", works, written_weights(parts, works)))
+def _begin_again(parts: Parts, works: Sequence[TableWork], read: Mapping[str, Sequence[Checkpoint]]) -> None:
+    """These are to be read from their beginning."""
+    for work in works:
+        begin_anew(parts.journal, parts.run, f"verify/{work.target}", read[work.target])
+
+
+def _scan_targets(parts: Parts, works: Sequence[TableWork]) -> None:
+    """Reads the targets, each from its checkpoints."""
+    lanes = in_order(cuts_of(parts, "verify", works, written_weights(parts, works)), parts.plan.engine.workers)
     with watching(parts, "verify", works, "items"):
         for _ in parts.engine.run(parts.work.verify(parts.run, works), lanes):
             pass
 
 
-def _found(parts: Parts, work: TableWork) -> Sequence[Checkpoint]:
-    return parts.journal.checkpoints(parts.run.run_id, f"verify/{work.target}")
+def _found(parts: Parts, works: Sequence[TableWork]) -> dict[str, Sequence[Checkpoint]]:
+    """How far each table is: read once, before a reading and after it."""
+    return {work.target: parts.journal.checkpoints(parts.run.run_id, f"verify/{work.target}") for work in works}
 
 
-def _not_the_same(parts: Parts, works: Sequence[TableWork], references: Mapping[str, Reference]) -> list[TableWork]:
+def _not_the_same(
+    works: Sequence[TableWork], references: Mapping[str, Reference], read: Mapping[str, Sequence[Checkpoint]]
+) -> list[TableWork]:
     """The tables that are not what they must be."""
-    return [work for work in works if not same_items(references[work.target].checkpoints, _found(parts, work))]
+    return [work for work in works if not same_items(references[work.target].checkpoints, read[work.target])]
 
 
 def _look(parts: Parts, work: TableWork, reference: Reference) -> Differences | None:

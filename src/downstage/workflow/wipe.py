@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from downstage.errors import NotFound
+from downstage.domain.events import Note
+from downstage.errors import NotFound, Unreachable
 from downstage.planning.wiping import WipePlace, check_places, check_wipe, doomed, told
 from downstage.workflow.parts import Parts, Step
 
@@ -53,18 +54,24 @@ def _delete(parts: Parts, place: WipePlace, there: Mapping[str, Any]) -> None:
         parts.still_ours()
         description = place.domains.description(domain)
         if description is not None and not description.get("Deleted"):
-            _empty(place, domain)
+            _empty(parts, place, domain)
         place.domains.delete(domain)
     for table in there.get("tables", ()):
         parts.still_ours()
         place.tables.delete(table, parts.plan.wiped_regions)
 
 
-def _empty(place: WipePlace, domain: str) -> None:
-    """Deletes every index. A domain that is still being made has no address yet, and nothing in it."""
+def _empty(parts: Parts, place: WipePlace, domain: str) -> None:
+    """Deletes every index. A domain that is still being made has no address yet, and nothing in it; one in a further
+    region may answer in a network of its own alone: its deletion, which asks nothing of it, takes what it holds."""
     try:
         documents = place.domains.index(domain)
     except NotFound:
         return
-    for index in documents.indices():
-        documents.delete(index)
+    try:
+        for index in documents.indices():
+            documents.delete(index)
+    except (NotFound, Unreachable) as error:
+        if place.region == parts.plan.target.region:
+            raise
+        parts.emit(Note(f"in region {place.region}: {error}; the domain is deleted with what it holds"))
