@@ -320,7 +320,10 @@ def test_a_search_endpoint_that_nobody_listens_on(cli: Cli, place: Place) -> Non
 
 
 CIRCLECI = setting(deploy={"circleci": {"project": "github/acme/app", "rerun": "build", "branch": "test"}})
-LEFT_OUT = [f"--skip={step}" for step in ("deploy", "wipe", "copy", "verify-tables", "index", "verify-index")]
+LEFT_OUT = [
+    f"--skip={step}"
+    for step in ("deploy", "wipe", "copy", "verify-tables", "consumers-off", "consumers-on", "index", "verify-index")
+]
 NO_TOKEN = "deploy.circleci.token: the environment variable CIRCLE_TOKEN is not set"
 
 
