@@ -128,3 +128,18 @@ class Odd(MemoryTransfer):
         failed = self.on_delete(keys)
         await super().delete(target, [key for key in keys if key not in failed] or ["nothing"])
         return failed
+
+
+def one_range(transfer: ObjectTransfer, saved: list[Checkpoint]) -> Checkpoint:
+    """Syncs the whole key space as one range that may delete a thousand, from the last checkpoint of those `saved`."""
+    return asyncio.run(
+        sync_range(
+            RangeTask("c", PAIR, KeyRange(), "etag", 1000),
+            saved[-1] if saved else Checkpoint(0, 1),
+            transfer=transfer,
+            sealer=SEALER,
+            save=saved.append,
+            chosen=KeyFilter(OPTIONS),
+            sleep=at_once,
+        )
+    )

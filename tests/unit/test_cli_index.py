@@ -105,4 +105,11 @@ def test_how_long_the_consumers_will_be_off_at_least() -> None:
     assert expected_hold(read, [(pair, million)]) > 1_700_000_000 / 8192 / 10
     assert expected_hold(plan, [(pair, facts(0, 0))]) == 0.0
     assert expected_hold(plan, []) == 0.0
-    assert expected_hold(plan, [(pair, million)] * 3) == pytest.approx(3 * expected_hold(plan, [(pair, million)]))
+    alone, three = expected_hold(plan, [(pair, million)]), [(pair, million)] * 3
+    for workers, times in ((1, 3.0), (2, 1.5), (3, 1.0), (64, 1.0)):  # side by side, as far as there are lanes
+        many = replace(plan, engine=replace(plan.engine, name="local", workers=workers))
+        assert expected_hold(many, three) == pytest.approx(times * alone)
+    serial = replace(plan, engine=replace(plan.engine, name="serial", workers=64))
+    assert expected_hold(serial, three) == pytest.approx(3 * alone)
+    shared = replace(slow, engine=replace(plan.engine, name="local", workers=64))  # a set rate is of all together
+    assert expected_hold(shared, three) == pytest.approx(3 * expected_hold(shared, [(pair, million)]))

@@ -117,7 +117,7 @@ def test_a_check_finds_what_a_refresh_with_spark_refuses(tmp_path: Path, monkeyp
     spark = project(tmp_path, CLUSTER, "env:K", journal="sqlite")
     found = looks.problems(spark, "test", lambda _text: None)
     assert [str(one).partition(":")[0] for one in found] == [
-        "the engine spark runs on other machines, which cannot write the SQLite journal of this one",
+        "lanes of the engine spark may be on other machines, which cannot write the SQLite journal of this one",
         "masking.key is env",
     ]
     told = said(lambda: spark.enqueue("test", []), UsageError)

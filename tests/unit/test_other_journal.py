@@ -15,7 +15,7 @@ from downstage.errors import AwsError, GuardRefused
 from downstage.journals.memory import MemoryJournal
 from downstage.ports import Journal
 from downstage.testing.world import World
-from tests.unit.test_workflow_proven import PROOFS, ended, leaking, loaded
+from tests.unit.proven_world import PROOFS, ended, leaking, loaded
 
 
 def asked(

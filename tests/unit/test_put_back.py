@@ -12,29 +12,16 @@ from downstage.domain.plan import Streams
 from downstage.errors import AwsError, LeakFound
 from downstage.planning.consumers import alive
 from downstage.testing.world import FUNCTION, KEYS, TARGET, World, case, plan_of
-from downstage.workflow.put_back import put_back
 from downstage.workflow.refresh import LEAK_SCAN
 from downstage.workflow.were_on import Mark, remembered
+from tests.unit.proven_world import (
+    give_up,
+)
 from tests.unit.search_world import up_to
 
 WEST = "us-west-1"
 EAST_STREAM = "arn:aws:dynamodb:us-east-1:222222222222:table/app-test/stream/gone"
 WEST_STREAM = "arn:aws:dynamodb:us-west-1:222222222222:table/app-test/stream/1"
-
-
-def give_up(world: World, run_id: str = "run-1") -> str:
-    taken = world.journal.take_over(run_id)
-    parts = world.parts(taken)
-    said = put_back(
-        world.journal,
-        taken,
-        parts.consumers,
-        world.plan,
-        parts.guard,
-        lambda one: alive(world.plan, one, world.target_tables),
-    )
-    world.journal.end_run(run_id, taken.epoch, "cancelled", "now")
-    return said
 
 
 def states(world: World) -> dict[tuple[str, str, str], bool]:

@@ -19,7 +19,7 @@ from downstage.syncing.listing import KeyRange
 from downstage.syncing.task import RangeTask
 from downstage.testing.buckets import MemoryBuckets, MemoryTransfer
 from downstage.testing.faults import Killed
-from tests.unit.syncing_world import OPTIONS, PAIR, SEALER, at_once
+from tests.unit.syncing_world import OPTIONS, PAIR, SEALER, at_once, one_range
 
 MANY = 12_000
 
@@ -218,17 +218,7 @@ def test_what_was_deleted_above_the_cursor_is_counted_once() -> None:
             return await super().copy(source, target, item, to)
 
     def sync() -> Checkpoint:
-        return asyncio.run(
-            sync_range(
-                RangeTask("c", PAIR, KeyRange(), "etag", 1000),
-                saved[-1] if saved else Checkpoint(0, 1),
-                transfer=Slow(store),
-                sealer=SEALER,
-                save=saved.append,
-                chosen=KeyFilter(OPTIONS),
-                sleep=at_once,
-            )
-        )
+        return one_range(Slow(store), saved)
 
     with pytest.raises(Killed):
         sync()

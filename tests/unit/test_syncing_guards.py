@@ -18,7 +18,7 @@ from downstage.syncing.listing import KeyRange
 from downstage.syncing.task import RangeTask
 from downstage.testing.buckets import MemoryBuckets, MemoryTransfer
 from downstage.testing.faults import Killed
-from tests.unit.syncing_world import OPTIONS, PAIR, SEALER, Odd, Sync, at_once
+from tests.unit.syncing_world import OPTIONS, PAIR, SEALER, Odd, Sync, at_once, one_range
 
 
 def test_no_more_is_deleted_than_was_planned() -> None:
@@ -144,17 +144,7 @@ def test_the_allowance_of_deletes_outlives_a_kill() -> None:
             return await super().copy(source, target, item, to)
 
     def sync() -> None:
-        asyncio.run(
-            sync_range(
-                RangeTask("c", PAIR, KeyRange(), "etag", 1000),
-                saved[-1] if saved else Checkpoint(0, 1),
-                transfer=Slow(store),
-                sealer=SEALER,
-                save=saved.append,
-                chosen=KeyFilter(OPTIONS),
-                sleep=at_once,
-            )
-        )
+        one_range(Slow(store), saved)
 
     with pytest.raises(Killed):
         sync()

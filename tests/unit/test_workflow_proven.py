@@ -13,69 +13,22 @@ from downstage.errors import ApprovalWanted, GuardRefused, LeakFound, Verificati
 from downstage.ports import StepRecord
 from downstage.report.markdown import render_markdown
 from downstage.testing.faults import Killed, Trip
-from downstage.testing.world import COPIES, DOMAIN, FUNCTION, TARGET, World, case, plan_of
+from downstage.testing.world import COPIES, FUNCTION, TARGET, World, case, plan_of
 from downstage.workflow import gates
 from downstage.workflow.proven import ACCEPT, NOBODY
 from downstage.workflow.reference import REPAIR
 from downstage.workflow.refresh import LEAK_SCAN, STEPS, forget_from
+from tests.unit.proven_world import (
+    PROOFS,
+    emptied,
+    ended,
+    leaking,
+    loaded,
+    refused,
+    streams_on,
+    verified,
+)
 from tests.unit.search_world import detail, notes, up_to
-
-PROOFS = ("verify-tables", "verify-buckets")
-
-
-def ended(world: World, state: str, run_id: str = "run-1") -> World:
-    run = world.journal.run(run_id)
-    assert run is not None
-    world.journal.end_run(run_id, run.epoch, state, "now")
-    return world
-
-
-def loaded(state: str, *steps: str) -> World:
-    """A refresh that came as far as its copy, and `steps` after it."""
-    world = World()
-    world.refresh(chosen=(*up_to("sync"), *steps))
-    return ended(world, state)
-
-
-def emptied(world: World) -> None:
-    """Nothing is left in the target of what stood there."""
-    world.target_tables[TARGET].items.clear()
-    for name in world.target_domains.index(DOMAIN).indices():
-        world.target_domains.index(DOMAIN).delete(name)
-
-
-def leaking() -> World:
-    """A refresh that has found personal data."""
-    world = loaded("parked")
-    world.target_tables[TARGET].put([case(7, "ada@court.example.org")])
-    with pytest.raises(LeakFound):
-        world.resume()
-    return ended(world, "failed")
-
-
-def streams_on(world: World, run_id: str = "run-8", accept: str | Sequence[str] | None = None) -> None:
-    """What `downstage streams on` does."""
-    settings = {} if accept is None else {ACCEPT: accept}
-    world.refresh(world.begin(run_id, "streams", **settings), chosen=("consumers-on",))
-
-
-def refused(world: World, *parts: str, accept: str | Sequence[str] | None = None, run_id: str = "run-8") -> str:
-    before = len(world.writes)
-    with pytest.raises(GuardRefused) as caught:
-        streams_on(world, run_id, accept)
-    said = str(caught.value)
-    assert caught.value.exit_code == 3
-    assert "\n" not in said
-    for part in parts:
-        assert part in said
-    assert not world.consumers.enabled
-    assert not world.writes[before:]
-    return said
-
-
-def verified(world: World, run_id: str, kind: str = "verify", steps: Sequence[str] = PROOFS) -> None:
-    world.refresh(world.begin(run_id, kind, copy_run="run-1"), chosen=steps)
-
 
 # ---- what was loaded by another run
 

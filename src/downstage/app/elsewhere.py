@@ -5,11 +5,10 @@ Each is refused in one line before anything is entered or wiped; `downstage chec
 
 from __future__ import annotations
 
-from downstage.domain.plan import RefreshPlan
+from downstage.domain.plan import SPREAD, RefreshPlan
 from downstage.errors import ConfigError, UsageError
 from downstage.masking.compile import specs_of
 
-_SPREAD = ("spark", "glue")
 _HERE = ("env", "file")
 
 
@@ -27,10 +26,10 @@ def refuse_keys_of_here(plan: RefreshPlan, who: str) -> None:
 
 def refuse_journal_of_here(plan: RefreshPlan, kind: str) -> None:
     """Raises UsageError if lanes could not reach the run's journal; `kind` is where that is kept."""
-    if plan.engine.name in _SPREAD and kind == "sqlite":
+    if plan.engine.name in SPREAD and kind == "sqlite":
         raise UsageError(
-            f"the engine {plan.engine.name} runs on other machines, which cannot write the SQLite journal of "
-            "this one: a run stays in the journal it began in, so start a new one with 'journal: dynamodb'"
+            f"lanes of the engine {plan.engine.name} may be on other machines, which cannot write the SQLite journal "
+            "of this one: a run stays in the journal it began in, so start a new one with 'journal: dynamodb'"
         )
 
 

@@ -15,7 +15,7 @@ from downstage.domain.outcome import RefreshOutcome
 from downstage.errors import DownstageError, JournalError, RunConflict
 from downstage.ports import EventSink, Journal, RunRecord
 from downstage.workflow import gates
-from downstage.workflow.outcome import outcome_of
+from downstage.workflow.outcome import bare_outcome, outcome_of
 from downstage.workflow.refresh import STEPS
 from downstage.workflow.stopped import remember, stop_by
 from downstage.workflow.unsent import remember_unsent
@@ -60,17 +60,8 @@ def last_outcome(journal: Journal, run: RunRecord, told: Exception | None) -> Re
 
 def _unread(run: RunRecord) -> RefreshOutcome:
     """The outcome of a run whose journal cannot be read."""
-    settings = run.settings
-    return RefreshOutcome(
-        run_id=run.run_id,
-        environment=run.environment,
-        source=settings["source"],
-        target_account=settings["target_account"],
-        source_account=settings["source_account"],
-        started=run.started,
-        ended=run.ended,
-        steps=(),
-        kind=run.kind,
+    return replace(
+        bare_outcome(run),
         standing=(
             "The journal could not be read when this was written, so nothing is said here of what the run has done: "
             f"'downstage report {run.run_id}' tells it once that can be read."

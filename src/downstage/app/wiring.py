@@ -30,7 +30,7 @@ from downstage.aws.tables import TableControl
 from downstage.console.redaction import redact
 from downstage.domain.environment import Environment
 from downstage.domain.outcome import MaskingOutcome
-from downstage.domain.plan import RefreshPlan
+from downstage.domain.plan import SPREAD, RefreshPlan
 from downstage.engines.local import LocalEngine
 from downstage.engines.serial import SerialEngine
 from downstage.engines.spark import SparkEngine
@@ -46,9 +46,6 @@ from downstage.verify.canaries import CanaryKey
 from downstage.verify.item_names import ItemNames
 from downstage.verify.leaks import LeakScanner
 from downstage.workflow.parts import Deep, Here, Objects, Parts
-
-_ELSEWHERE = ("spark", "glue")
-"""Engines whose lanes may be on other machines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +184,7 @@ def parts_for(
     mask = fingerprint(plan.masking, key, old_keys)
     worker = worker_for(plan, mask, places, lanes_at_once(plan))
     ours, here = worker, None
-    if plan.engine.name in _ELSEWHERE:
+    if plan.engine.name in SPREAD:
         cores = os.cpu_count() or 1
         ours = worker_for(plan, mask, places, cores)
         here = Here(LocalEngine(cores), cores, ObjectWorker(ours))

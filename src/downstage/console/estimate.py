@@ -9,6 +9,7 @@ from rich.filesize import decimal
 
 from downstage.console.grid import Column, print_grid
 from downstage.console.lines import printable
+from downstage.domain.plan import SPREAD
 from downstage.domain.prices import AS_OF
 from downstage.planning.estimate import Estimate
 from downstage.planning.workload import Workload
@@ -54,7 +55,7 @@ def sentences(found: Estimate, load: Workload) -> Iterable[str]:
     """What the figures mean, and what they do not."""
     held = f"held up by {found.bottleneck}" if found.bottleneck else "nothing to move"
     yield f"about {duration(found.seconds)} and {dollars(found.dollars)} dollars; {held}"
-    if load.means.engine in ("spark", "glue") and load.tables:
+    if load.means.engine in SPREAD and load.tables:
         yield _lanes(found, load)
     if found.dpu_hours:
         yield f"AWS Glue: {found.dpu_hours:,.1f} DPU-hours"

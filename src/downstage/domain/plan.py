@@ -232,6 +232,10 @@ class MaskingPlan:
         return self.policy.unknown or ("scan" if self.lock is None else "fail")
 
 
+SPREAD = ("spark", "glue")
+"""Engines whose lanes may be on other machines."""
+
+
 @dataclass(frozen=True, slots=True)
 class EnginePlan:
     """What runs the lanes, how many of them at one time (`workers`), and how many segments each table is cut into.

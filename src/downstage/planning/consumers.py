@@ -19,20 +19,29 @@ SAFE = RETENTION - 3600.0
 
 
 def expected_hold(plan: RefreshPlan, tables: Sequence[tuple[TablePair, TableFacts]]) -> float:
-    """For how long (seconds) the consumers will be off, at least: loading and verifying the tables, one
-    after the other, as their lanes are carried.
+    """For how long (seconds) the consumers will be off, at least: loading and verifying the tables, side by side, as
+    their lanes are carried.
 
     From the sizes that AWS tells of the source's tables (6 hours old at most) and the capacity that may be used: the
-    configured rates, or what a new on-demand table has. Buckets, approvals and deployments come on top.
+    configured rates, which all tables share, or what each new on-demand table has. Buckets, approvals and deployments
+    come on top.
     """
-    seconds = 0.0
+    rates, lanes = plan.rates, 1 if plan.engine.name == "serial" else plan.engine.workers
+    writes, reads, proofs = [], [], []
     for pair, facts in tables:
         units = facts.items * max(1.0, -(-facts.size // max(facts.items, 1) // 1024))
         warm = pair.terms.warm
-        write = plan.rates.write or max(COLD_WRITE, (warm.write or 0) if warm is not None else 0)
-        seconds += max(units / write, 0.0 if plan.rates.read is None else facts.size / 8192 / plan.rates.read)
-        seconds += facts.size / 4096 / (plan.rates.verify or COLD_READ)
-    return seconds
+        writes.append(units / (rates.write or max(COLD_WRITE, (warm.write or 0) if warm is not None else 0)))
+        reads.append(0.0 if rates.read is None else facts.size / 8192 / rates.read)
+        proofs.append(facts.size / 4096 / (rates.verify or COLD_READ))
+    loading = max(_together(writes, lanes, shared=rates.write is not None), sum(reads))
+    return loading + _together(proofs, lanes, shared=rates.verify is not None)
+
+
+def _together(seconds: Sequence[float], lanes: int, *, shared: bool) -> float:
+    """What tables that take so long each take side by side: all their time where they share a rate, else the longest,
+    or what so few lanes need to wait for them all."""
+    return sum(seconds) if shared else max(max(seconds, default=0.0), sum(seconds) / lanes)
 
 
 def check_others(plan: RefreshPlan, consumers: StreamControl, tables: TableAdmin) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,18 +34,26 @@ def instant(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def outcome_of(journal: Journal, run: RunRecord, order: Sequence[str]) -> RefreshOutcome:
-    """The outcome of one run. Steps of `order` that have not begun are pending, unless the run is of one step only."""
-    records = {record.name: record for record in journal.steps(run.run_id)}
-    settings = run.settings
+def bare_outcome(run: RunRecord) -> RefreshOutcome:
+    """Who the run is, and nothing of what it has done."""
     return RefreshOutcome(
         run_id=run.run_id,
         environment=run.environment,
-        source=settings["source"],
-        target_account=settings["target_account"],
-        source_account=settings["source_account"],
+        source=run.settings["source"],
+        target_account=run.settings["target_account"],
+        source_account=run.settings["source_account"],
         started=run.started,
         ended=run.ended,
+        steps=(),
+        kind=run.kind,
+    )
+
+
+def outcome_of(journal: Journal, run: RunRecord, order: Sequence[str]) -> RefreshOutcome:
+    """The outcome of one run. Steps of `order` that have not begun are pending, unless the run is of one step only."""
+    records = {record.name: record for record in journal.steps(run.run_id)}
+    return replace(
+        bare_outcome(run),
         steps=tuple(
             _step(name, records.get(name))
             for name in (REPAIR, *order, *(name for name in records if name not in (REPAIR, *_ASIDES, *order)))
@@ -54,11 +63,10 @@ def outcome_of(journal: Journal, run: RunRecord, order: Sequence[str]) -> Refres
         buckets=tuple(_buckets(journal, run, records)),
         search=tuple(_indexes(records)),
         leaks=_leaks(journal, run, records),
-        masking=_masking(settings["masking"]),
+        masking=_masking(run.settings["masking"]),
         consumers=_consumers(run, records),
         exports=tuple(_exports(journal, run)),
         parity=parity_outcome(records.get(PARITY)),
-        kind=run.kind,
         standing=standing(run, records),
         stop=stop_of(run, records),
         unsent=unsent_of(records),
