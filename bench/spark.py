@@ -23,6 +23,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -35,7 +36,7 @@ import pyspark
 import spark_tables
 from copy_served import served
 from corpus import Corpus
-from spark_cluster import cluster
+from tests import sparks
 from tests.dynamodb_local import fetch, namespace
 
 HERE = Path(__file__).parent
@@ -121,11 +122,11 @@ def by_local(arguments: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
 def by_executors(rounds: int, pages: int, page_items: int, cap: float) -> dict[str, list[dict[str, Any]]]:
     """One executor and two in turn, each on a cluster of its own, so that what the other began is gone."""
     found: dict[str, list[dict[str, Any]]] = {"1": [], "2": []}
-    environ = {**lanes.environ(), "PYTHONPATH": lanes.python_path(), "PYSPARK_PYTHON": sys.executable}
+    more = {**lanes.environ(), "PYTHONPATH": lanes.python_path(), "PYSPARK_PYTHON": sys.executable}
     with served(pages=pages, page_items=page_items, rate=cap) as endpoint:
         for _ in range(rounds):
             for number, kept in found.items():
-                with cluster(int(number), environ) as spark:
+                with TemporaryDirectory() as folder, sparks.cluster(Path(folder), int(number), more) as spark:
                     endpoint.counts()
                     options = ("--endpoint", endpoint.plain, "--segments", SEGMENTS, "--workers", number)
                     took = row("copy", *options, "--master", spark.url, "--beside", *spark.pids)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -53,9 +54,17 @@ def end_application() -> None:
     gc.collect()
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """Its URL, and its processes: the master's, and the workers'."""
+
+    url: str
+    pids: tuple[int, ...]
+
+
 @contextmanager
-def cluster(folder: Path, workers: int = 2) -> Iterator[str]:
-    """A standalone master with workers of one core each, on loopback; gives its URL."""
+def cluster(folder: Path, workers: int = 2, more: Mapping[str, str] | None = None) -> Iterator[Cluster]:
+    """A standalone master with workers of one core each, on loopback, whose executors have `more` as environment."""
     import pyspark
 
     home = Path(pyspark.__file__).parent
@@ -66,6 +75,7 @@ def cluster(folder: Path, workers: int = 2) -> Iterator[str]:
         "SPARK_LOCAL_IP": "127.0.0.1",
         "SPARK_NO_DAEMONIZE": "1",
         "PYTHONPATH": pythonpath(),
+        **(more or {}),
     }
     path = folder / "cluster.log"
     with path.open("w+") as log:
@@ -80,7 +90,7 @@ def cluster(folder: Path, workers: int = 2) -> Iterator[str]:
             for number in range(workers):
                 place = ("-c", "1", "-m", "600m", "-d", str(folder / f"worker-{number}"), "--webui-port", "0", url)
                 processes.append(begin("worker.Worker", *place))
-            yield url
+            yield Cluster(url, tuple(process.pid for process in processes))
         finally:
             for process in processes:
                 for child in psutil.Process(process.pid).children(recursive=True):

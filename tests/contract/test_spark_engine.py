@@ -172,8 +172,8 @@ def test_workers_end_with_a_killed_driver(tmp_path: Path) -> None:
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[str]:
-    with sparks.cluster(tmp_path) as url:
-        yield url
+    with sparks.cluster(tmp_path) as spark:
+        yield spark.url
 
 
 def test_a_cluster_whose_executor_is_killed_ends_every_lane(tmp_path: Path, cluster: str) -> None:
@@ -291,8 +291,8 @@ def test_a_cluster_on_which_no_executor_comes_ends_the_run_with_one_clear_line(t
     """At its deadline, when it is stopped, and when Spark itself dies: else the lease would be renewed for ever."""
     script = tmp_path / "driver.py"
     conf = {**sparks.SMALL, **sparks.ON_LOOPBACK}
-    with sparks.cluster(tmp_path, workers=0) as url:
-        script.write_text(LOOKING.format(master=url, conf=conf))
+    with sparks.cluster(tmp_path, workers=0) as spark:
+        script.write_text(LOOKING.format(master=spark.url, conf=conf))
         environ = {**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
         driver = subprocess.Popen(
             [sys.executable, str(script)],

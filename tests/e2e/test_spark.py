@@ -67,8 +67,8 @@ def test_a_cluster_that_loses_an_executor_in_the_middle_of_the_copy_is_proven(
     key = config.with_name("mask.key").read_text(encoding="utf-8").strip()
     production = Account(place.endpoint, layout.PROD_ACCOUNT).ssm()
     production.put_parameter(Name=KEY, Value=key, Type="SecureString", Overwrite=True)
-    with sparks.cluster(tmp_path) as url:
-        answer = Answer(*_faulty(here, _for_cluster(config, url), marks))
+    with sparks.cluster(tmp_path) as spark:
+        answer = Answer(*_faulty(here, _for_cluster(config, spark.url), marks))
     assert answer.code == 0, answer.out[-2000:] + answer.err[-2000:]
     assert len(noted(marks, "struck-executor")) == 1
     lanes = {path.name.split("-")[1] for path in marks.glob("attempt-*")}
