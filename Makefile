@@ -9,7 +9,7 @@ KERNELS := $(wildcard src/downstage/*/_kernel*.px*)
 # Files of tests side by side, one a processor and in the order of their names: what takes longest begins first.
 SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-spark4 lint check bench chaos chaos-runs format wheel clean
+.PHONY: demo test test-spark4 lint check bench chaos chaos-copy chaos-runs format wheel clean
 
 ## demo: refresh a staging account from production on this machine, end to end, and prove it
 demo: $(SANDBOX)
@@ -34,8 +34,11 @@ lint: $(TOOLS)
 check: lint
 	$(BIN)/python -m pytest -q -m "not integration and not e2e" $(SIDE_BY_SIDE)
 
-## chaos: kill -9 at fifty seeded moments of a copy (CI does ten); the log is committed
-chaos: $(TOOLS)
+## chaos: both of the next two; their logs are committed
+chaos: chaos-copy chaos-runs
+
+## chaos-copy: kill -9 at fifty seeded moments of a copy (CI does ten)
+chaos-copy: $(TOOLS)
 	$(BIN)/python -m tests.faults.chaos --moments 50 --log bench/results/chaos.md
 
 ## chaos-runs: kill -9 six times in every step of whole refreshes in the sandbox, resumed each time (CI does ten)

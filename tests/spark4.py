@@ -29,6 +29,8 @@ SUITES = (
     "tests/contract/test_spark_engine.py",
     "tests/contract/test_glue_job.py",
     "tests/e2e/test_spark.py",
+    "tests/faults/test_spark_faults.py",
+    "tests/integration/test_spark_lanes.py",
 )
 _CLOSING = 40
 _PATIENCE = 3600.0

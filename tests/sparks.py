@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,15 +99,17 @@ def cluster(folder: Path, workers: int = 2, more: Mapping[str, str] | None = Non
                 process.wait()
 
 
-def executors(url: str) -> list[psutil.Process]:
-    """The executors of the cluster."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        if "CoarseGrainedExecutorBackend" in " ".join(process.info["cmdline"] or []):
-            parent = process.parent()
-            if parent is not None and url in parent.cmdline():
-                found.append(process)
-    return found
+def executors(pids: Iterable[int]) -> list[psutil.Process]:
+    """The executors that these processes began."""
+    begun = [child for pid in pids for child in psutil.Process(pid).children(recursive=True)]
+    return [process for process in begun if _is_executor(process)]
+
+
+def _is_executor(process: psutil.Process) -> bool:
+    try:
+        return "CoarseGrainedExecutorBackend" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # it has ended meanwhile, or is a zombie
+        return False
 
 
 def _said(path: Path, words: str, process: subprocess.Popen[bytes]) -> str:

@@ -6,10 +6,12 @@ from __future__ import annotations
 import gc
 import importlib
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import threading
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from zipfile import ZipFile
@@ -19,6 +21,9 @@ import pytest
 
 pytest.importorskip("pyspark", reason="pyspark is not installed: pip install 'downstage[spark]'")
 
+from downstage.app.glue_bundle import own_files, zipped
+from downstage.engines import spark as spark_engine
+from downstage.engines.own_code import code_mark
 from downstage.engines.spark import LaneDied, SparkEngine, carry_out
 from downstage.engines.spark_session import SparkSettings, is_here, master_of, refuse_unsafe
 from downstage.errors import AwsError, ConfigError, DownstageError, SegmentEnded
@@ -104,7 +109,7 @@ def test_a_lane_that_keeps_stumbling_ends_the_run_and_what_it_said_stays_where_i
 def test_an_error_of_ours_is_not_tried_again_and_stops_what_would_go_on(tmp_path: Path) -> None:
     with pytest.raises(AwsError, match="a lane failed"):
         list(engine().run(Endless(tmp_path, failing=1), LANES))
-    until(lambda: gone(noted(tmp_path, "began")), "the cancelled lanes' workers end")
+    assert gone(noted(tmp_path, "began")), "a cancelled lane's worker outlives the run"
 
 
 def test_an_attempt_that_was_outrun_ends_and_the_next_goes_on_with_what_is_left() -> None:
@@ -114,7 +119,45 @@ def test_an_attempt_that_was_outrun_ends_and_the_next_goes_on_with_what_is_left(
         raise SegmentEnded("segment 1 of copy/t was ended by another attempt at it")
 
     with pytest.raises(LaneDied, match=r"^SegmentEnded$"):
-        list(carry_out(outrun, iter(LANES)))
+        list(carry_out(outrun, iter(LANES), code=code_mark()))
+
+
+def test_a_worker_with_other_code_carries_no_lane_out(tmp_path: Path) -> None:
+    """Only one worker is looked at before the lanes: another machine may have another Downstage."""
+    (said,) = carry_out(Mark(tmp_path), iter(LANES[:1]), code="0.0.9 (0123456789ab)")
+    error = pickle.loads(said)
+    assert isinstance(error, ConfigError)
+    assert str(error).startswith(
+        f"a worker of Spark has downstage {code_mark()}, this is 0.0.9 (0123456789ab): install"
+    )
+    assert not noted(tmp_path, "lane")
+
+
+def test_the_mark_of_the_code_is_that_of_every_copy_of_it_and_of_no_other(tmp_path: Path) -> None:
+    def mark_of(archive: Path) -> str:
+        code = "from downstage.engines.own_code import code_mark\nprint(code_mark())"
+        environ = {**os.environ, "PYTHONPATH": str(archive)}
+        done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    files = own_files()
+    changed = {**files, "downstage/ports/__init__.py": files["downstage/ports/__init__.py"] + b"\n"}
+    for name, held in (("same.zip", files), ("other.zip", changed)):
+        (tmp_path / name).write_bytes(zipped(held))
+    assert mark_of(tmp_path / "same.zip") == code_mark()
+    other = mark_of(tmp_path / "other.zip")
+    assert other.split()[0] == code_mark().split()[0]
+    assert other != code_mark()
+
+
+def test_a_worker_without_our_code_is_not_taken_for_one_without_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The module is the driver's alone, as Downstage is where a machine was forgotten."""
+    module = types.ModuleType("not_on_every_machine")
+    work = type("Work", (), {"__call__": lambda _self, _lane: None, "__module__": module.__name__})
+    module.Work = work  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    with pytest.raises(ConfigError, match=r"^a worker of Spark has no module not_on_every_machine: install downstage"):
+        list(engine().run(work(), LANES[:1]))
 
 
 def test_no_archive_is_left_to_be_read_anew_before_the_next_lane(
@@ -131,7 +174,7 @@ def test_no_archive_is_left_to_be_read_anew_before_the_next_lane(
         assert str(archive) in sys.path_importer_cache
 
     for _ in range(2):  # and it can be imported from again
-        assert list(carry_out(imports, iter(LANES[:1]))) == [b""]
+        assert list(carry_out(imports, iter(LANES[:1]), code=code_mark())) == [b""]
         assert str(archive) not in sys.path_importer_cache
         del sys.modules["made_up_module"]
 
@@ -148,9 +191,22 @@ def test_stop_ends_the_lanes_for_good(tmp_path: Path) -> None:
     with pytest.raises(DownstageError, match="the lanes were stopped: resume the run"):
         list(stopped.run(Endless(tmp_path), LANES))
     stopping.join()
-    until(lambda: gone(noted(tmp_path, "began")), "the stopped lanes' workers end")
+    assert gone(noted(tmp_path, "began")), "a stopped lane's worker outlives the run"
     with pytest.raises(DownstageError, match="the lanes were stopped"):
         list(stopped.run(Mark(tmp_path), LANES))
+    assert not noted(tmp_path, "lane"), "a stopped engine handed a lane out"
+
+
+def test_an_engine_that_is_stopped_while_it_looks_at_the_workers_hands_nothing_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped, handed = engine(), list[Lane]()
+    monkeypatch.setattr(spark_engine, "_same_code", lambda *_args: stopped.stop())
+    monkeypatch.setattr(spark_engine, "_PATIENCE", 0.1)  # `stop` is called by the thread that it would wait for
+    monkeypatch.setattr(spark_engine._Share, "_one", lambda _share, lane: handed.append(lane))
+    with pytest.raises(DownstageError, match="the lanes were stopped"):
+        list(stopped.run(Mark(tmp_path), LANES))
+    assert not handed
 
 
 def test_workers_end_with_a_killed_driver(tmp_path: Path) -> None:
@@ -170,28 +226,37 @@ def test_workers_end_with_a_killed_driver(tmp_path: Path) -> None:
 # ---- a cluster
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[str]:
+@pytest.fixture(params=["standalone", "local-cluster[2,1,600]"])
+def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sparks.Cluster]:
+    """Executors that are processes of their own: of a master's workers, or of the driver itself."""
+    if request.param != "standalone":
+        yield sparks.Cluster(request.param, ())
+        return
     with sparks.cluster(tmp_path) as spark:
-        yield spark.url
+        yield spark
 
 
-def test_a_cluster_whose_executor_is_killed_ends_every_lane(tmp_path: Path, cluster: str) -> None:
+def test_a_cluster_whose_executor_is_killed_ends_every_lane(tmp_path: Path, cluster: sparks.Cluster) -> None:
     marks = tmp_path / "marks"
     marks.mkdir()
     script = tmp_path / "driver.py"
     conf = {**sparks.SMALL, **sparks.ON_LOOPBACK}
-    script.write_text(DRIVER.format(work="Slowly", master=f"{cluster!r}, {conf}", more=""))
+    script.write_text(DRIVER.format(work="Slowly", master=f"{cluster.url!r}, {conf}", more=""))
     driver = subprocess.Popen(
         [sys.executable, str(script), str(marks)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env={**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"},
+        env={
+            **os.environ,
+            "PYSPARK_PYTHON": sys.executable,
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "PYTHONPATH": sparks.pythonpath(),
+        },
     )
     try:
         until(lambda: len(noted(marks, "began")) >= 2, "lanes run on both executors", 120)
-        sparks.executors(cluster)[0].kill()
+        sparks.executors(cluster.pids or (driver.pid,))[0].kill()
         (marks / "go").touch()
         said, _ = driver.communicate(timeout=120)
     finally:
@@ -223,6 +288,8 @@ def test_an_application_that_could_run_a_lane_twice_at_one_time_is_refused() -> 
         refuse_unsafe({}, "local[2,1]")
     with pytest.raises(ConfigError, match=r"submit with --conf spark.task.maxFailures=8"):
         refuse_unsafe({"spark.task.maxFailures": "1"}, "yarn")
+    with pytest.raises(ConfigError, match=r"spark.python.worker.reuse is false: .* a rate of its own; submit with"):
+        refuse_unsafe({"spark.python.worker.reuse": "False"}, "yarn")
     refuse_unsafe({}, "local[2,2]")
     refuse_unsafe({}, "yarn")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Cli
-from tests.e2e.looking import PATIENCE, essence, once, outcome_of, started, state_of
+from tests.e2e.conftest import Cli, Place
+from tests.e2e.looking import PATIENCE, emptied, essence, once, outcome_of, started, state_of
 
 pytestmark = pytest.mark.e2e
 
@@ -28,10 +28,12 @@ def slowed(config: Path, rate: int) -> Path:
     return config
 
 
-def test_a_refresh_in_many_pieces_is_one_refresh(cli: Cli, elsewhere: Callable[[], Path]) -> None:
+def test_a_refresh_in_many_pieces_is_one_refresh(cli: Cli, place: Place, elsewhere: Callable[[], Path]) -> None:
+    emptied(place)
     whole = outcome_of(cli("refresh", "test", "--config", elsewhere(), "--json"))
     assert whole["result"] == "proven"
 
+    emptied(place)
     answer = cli("refresh", "test", "--config", slowed(elsewhere(), 60), "--time-box", "5s", "--json")
     run_id = answer.lines[0]["run_id"]
     pieces, begun = [answer], started(answer)
