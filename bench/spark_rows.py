@@ -159,7 +159,7 @@ def empty(arguments: argparse.Namespace) -> dict[str, Any]:
     """Lanes that do nothing."""
     from downstage.engines import spark_session
 
-    spark_session._MUST["spark.python.worker.reuse"] = "true" if arguments.reuse else "false"
+    spark_session.MUST["spark.python.worker.reuse"] = "true" if arguments.reuse else "false"
     engine = engine_of(arguments)
     with tempfile.TemporaryDirectory() as folder:
         start = up(engine, Path(folder), arguments.workers)

@@ -21,6 +21,7 @@
     ├── MaskingError               1  an item could not be masked: it is never passed on
     ├── JournalError               1  the journal cannot be read or is not this run's
     ├── RunConflict                3  the table, or the run, belongs to another run
+    │   └── HeldByAnother          3  another run or process has the environment, or this run, now
     ├── SegmentEnded               1  another attempt has ended the segment: this one stops           (resume later)
     ├── LeaseLost                  1  the environment may belong to another run by now: stopped   (resume later)
     ├── Interrupted          130/143  Ctrl-C or SIGTERM: what is told of a run that it stopped    (resume later)
@@ -67,6 +68,10 @@ class GuardRefused(DownstageError):
 
 class RunConflict(GuardRefused):
     """The target, or the run, belongs to another run."""
+
+
+class HeldByAnother(RunConflict):
+    """Another run has the environment now, or another process this very run, which tells whoever waits how it ends."""
 
 
 class SegmentEnded(DownstageError):

@@ -1,7 +1,8 @@
 """CircleCI's API v2 in memory. Every request and every answer is held to the published description.
 
 Tests put pipelines, workflows and schedules into it, and say with `unfold` how a new workflow's status goes on: one
-step a look. Listings are paged, two to a page. Whatever an answer breaks of the contract is a fault of this server,
+step a look; with `setup` a new pipeline has a setup workflow first, and those of `starts` when it has gone through
+these states. Listings are paged, two to a page. Whatever an answer breaks of the contract is a fault of this server,
 whatever a request breaks one of ours: both stand in `contract.violations`.
 """
 
@@ -38,6 +39,9 @@ class CircleCiServer(JsonServer):
         self.known_parameters: set[str] = set()
         self.starts: tuple[str, ...] = ("deploy",)
         self.unfold: Sequence[str] = ("running", "success")
+        self.setup: Sequence[str] = ()
+        self.setup_ends = "success"
+        self._in_setup: dict[str, list[str]] = {}
         self._unfolding: dict[str, list[str]] = {}
         self._clock = clock
 
@@ -154,8 +158,12 @@ class CircleCiServer(JsonServer):
             return Reply(400, {"message": f"Unexpected argument(s): {', '.join(sorted(unknown))}"})
         pipeline = self.pipeline(branch=branch, trigger="api", login=self.me["login"] or "")
         pipeline["trigger_parameters"] = parameters
-        for name in self.starts:
-            self.workflow(pipeline, name, self.unfold)
+        if self.setup:
+            self._in_setup[pipeline["id"]] = list(self.setup)
+            pipeline["state"] = self.setup[0]
+            self.workflow(pipeline, "setup", self.setup_ends)
+        else:
+            self._begin(pipeline)
         return Reply(201, {name: pipeline[name] for name in ("id", "number", "state", "created_at")})
 
     def _pipeline(self, call: Call, pipeline_id: str, last: str) -> Reply:
@@ -163,10 +171,26 @@ class CircleCiServer(JsonServer):
         if pipeline is None:
             return Reply(404, {"message": "Pipeline not found"})
         if last != "workflow":
+            self._set_up(pipeline)
             return Reply(200, pipeline)
         if "page-token" not in call.query:
             self._move(pipeline_id)
         return self._page(call, [each for each in self.workflows if each["pipeline_id"] == pipeline_id])
+
+    def _begin(self, pipeline: dict[str, Any]) -> None:
+        for name in self.starts:
+            self.workflow(pipeline, name, self.unfold)
+
+    def _set_up(self, pipeline: dict[str, Any]) -> None:
+        left = self._in_setup.get(pipeline["id"])
+        if left is None or self.setup_ends != "success":
+            return
+        if left:
+            pipeline["state"] = left.pop(0)
+            return
+        del self._in_setup[pipeline["id"]]
+        pipeline["state"] = "created"
+        self._begin(pipeline)
 
     def _workflow(self, call: Call, method: str, parameters: dict[str, str], parts: list[str]) -> Reply:
         workflow = next((each for each in self.workflows if each["id"] == parameters["id"]), None)

@@ -1,12 +1,16 @@
-"""Servers and clients ready to use, as context managers; the contract's violations are raised at the end."""
+"""Servers and clients ready to use, as context managers; the contract's violations are raised at the end. And flags
+of a run as deployers are given them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from downstage.ci import circleci, github
+from downstage.ci.kept_flags import KeptFlags
 from downstage.console.redaction import redact
+from downstage.masking.keys import MaskKey
+from downstage.masking.sealing import KeySealer
 from downstage.testing.simple import JumpingClock
 from tests.ci_servers.circleci import PREFIX, TOKEN, CircleCiServer
 from tests.ci_servers.github import TOKEN as GITHUB_TOKEN
@@ -32,3 +36,8 @@ def github_place(token: str = GITHUB_TOKEN) -> Iterator[tuple[GitHubServer, gith
             server.url, "github/acme/app", "env:GITHUB_TOKEN", token.encode, clock=clock, redact=redact
         )
         yield server, client, clock
+
+
+def kept(read: Callable[[], Mapping[str, str]], run_id: str = "test-20260101-050000-1a2b") -> KeptFlags:
+    """Flags that read so, kept for that run."""
+    return KeptFlags(read, lambda: KeySealer(MaskKey(bytes(range(32)))), run_id)

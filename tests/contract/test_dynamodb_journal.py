@@ -19,7 +19,8 @@ from downstage.aws.control_table import EXPIRES, ControlTable
 from downstage.aws.session import Session
 from downstage.domain.environment import Environment
 from downstage.errors import GuardRefused, JournalError, RunConflict
-from downstage.journals.dynamodb import KEEP_DAYS, SHARDS, DynamoJournal
+from downstage.journals.control_items import SHARDS
+from downstage.journals.dynamodb import KEEP_DAYS, DynamoJournal
 from downstage.ports import Checkpoint, Item, Journal, StepRecord
 from downstage.testing.contracts import RUN, JournalContract
 from downstage.workflow.anew import begin_anew
@@ -165,6 +166,69 @@ def test_a_run_that_has_found_personal_data_is_never_forgotten() -> None:
     journal.add_finding("run-1", 1, "verify/t", {"where": "t"})
     journal.end_run("run-1", 1, "cancelled", "2027-02")
     assert not [item for item in items() if EXPIRES in item]
+
+
+class Stopped(ControlTable):
+    """A table that dies after so many items were given their time; `asked` are the partitions that were read."""
+
+    def __init__(self, left: int) -> None:
+        super().__init__(Session(LOWER), TABLE, sleep=lambda _seconds: None)
+        self.left = left
+        self.asked: list[str] = []
+
+    def query(self, pk: str, prefix: str = "") -> Iterator[Item]:
+        self.asked.append(pk)
+        return super().query(pk, prefix)
+
+    def update(self, pk: str, sk: str, change: str, *args: Any, **named: Any) -> Item | None:
+        if change.startswith("SET expires"):
+            self.left -= 1
+            if self.left < 0:
+                raise KeyboardInterrupt
+        return super().update(pk, sk, change, *args, **named)
+
+
+@pytest.mark.parametrize("left", [0, 1, SHARDS // 2, SHARDS + 2])
+def test_what_was_cut_off_while_it_was_given_its_time_is_given_it_by_the_next_run_that_ends(left: int) -> None:
+    dying = DynamoJournal(Stopped(left))
+    dying.create_run(RUN)
+    dying.save_step("run-1", 1, StepRecord("copy", "done", 1.0, ""))
+    dying.save_checkpoint("run-1", 1, "copy/t", Checkpoint(0, 1))
+    with pytest.raises(KeyboardInterrupt):
+        dying.end_run("run-1", 1, "finished", "2027-02")
+    assert [item for item in items() if EXPIRES not in item], "nothing was cut off"
+    journal = DynamoJournal(control())
+    journal.create_run(replace(RUN, run_id="run-2"))
+    journal.create_run(replace(RUN, run_id="run-3"))
+    journal.end_run("run-2", 1, "finished", "2027-03")
+    assert {item["sk"]["S"] for item in items() if EXPIRES not in item and item["pk"]["S"] == "runs"} == {"run-3"}
+    assert not [item for item in items() if EXPIRES not in item and "run-3" not in item["pk"]["S"] + item["sk"]["S"]]
+
+
+def test_what_is_settled_is_not_looked_at_again() -> None:
+    """Neither what expires, nor what stays because it has found personal data."""
+    journal = DynamoJournal(control())
+    for number in range(4):
+        journal.create_run(replace(RUN, run_id=f"run-{number}"))
+    journal.add_finding("run-0", 1, "verify/t", {"where": "t"})
+    for number in range(3):
+        journal.end_run(f"run-{number}", 1, "cancelled", "2027-02")
+    looking = Stopped(1000)
+    DynamoJournal(looking).end_run("run-3", 1, "finished", "2027-02")
+    assert {pk.partition("#")[0] for pk in looking.asked} == {"runs", "run-3"}
+    assert not [item for item in items() if EXPIRES in item and item["pk"]["S"].startswith("run-0")]
+
+
+def test_a_run_has_ended_though_what_another_left_cannot_be_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = DynamoJournal(control())
+    journal.create_run(RUN)
+
+    def unreachable(_journal: DynamoJournal) -> None:
+        raise JournalError("the control table cannot be reached")
+
+    monkeypatch.setattr(DynamoJournal, "_settle_others", unreachable)
+    journal.end_run("run-1", 1, "finished", "2027-02")
+    assert not [item for item in items() if EXPIRES not in item]
 
 
 def test_a_record_that_no_item_can_hold_is_told_in_one_line() -> None:

@@ -1,5 +1,6 @@
-"""Documents that the streams have lost, made from the tables by a function of the user: counted beforehand, killed
-half way, resumed, and proven by id; an index with a mapping of its own is there again after a wipe."""
+"""Documents that the streams have lost, made from the tables by a function of the user that sees the flags: counted
+beforehand, killed half way, resumed, and proven by id; an index with a mapping of its own is there again after a
+wipe."""
 
 from __future__ import annotations
 
@@ -28,7 +29,9 @@ def document(item):
     index = INDEX.get(item.get("entityName", {}).get("S"))
     if index is None:
         return None
-    return index, f"{item['pk']['S']}_{item['sk']['S']}", {"pk": item["pk"]["S"], "entityName": item["entityName"]["S"]}
+    colour = os.environ["DOWNSTAGE_FLAG_DESTINATION_TABLE_VERSION"]
+    made = {"pk": item["pk"]["S"], "entityName": item["entityName"]["S"], "colour": colour}
+    return index, f"{item['pk']['S']}_{item['sk']['S']}", made
 """
 
 
@@ -111,6 +114,8 @@ def test_documents_that_were_lost_are_made_from_the_tables(cli: Cli, place: Plac
     assert resumed.code == 0, resumed.err
     assert engine.count() == whole
     assert "no address in them" in step(resumed, "verify-index")
+    (hit,) = engine.ask("GET", "efcms-case/_search?size=1")["hits"]["hits"]
+    assert hit["_source"]["colour"] == "alpha"  # the worker processes saw the flag
 
     once_more = cli(*backfill, "--json", environ=function)
     assert step(once_more, "backfill") == f"0 documents made, {whole:,} were there already"

@@ -22,6 +22,7 @@ from downstage.testing.world import MemoryDeployer, World
 from tests.ci_servers.circleci import PREFIX, PROJECT, TOKEN, CircleCiServer
 from tests.ci_servers.github import TOKEN as GITHUB_TOKEN
 from tests.ci_servers.github import GitHubServer
+from tests.ci_servers.places import kept
 from tests.ci_servers.server import Call, JsonServer, Reply, serving
 
 Ready = tuple[World, JsonServer, Callable[[Trip | None], Deployer]]
@@ -34,16 +35,19 @@ def deploys(world: World) -> None:
 
 
 class DeployingCircleCi(CircleCiServer):
-    """Whatever is started here deploys."""
+    """Whatever is started here deploys, and then switches the flag that it was given, as blue and green do."""
 
     def __init__(self, world: World) -> None:
         super().__init__(world.clock)
         self._world = world
+        self.known_parameters = {"colour"}
+        self.flags = {"colour": "alpha"}
 
     def answer(self, call: Call) -> Reply:
         reply = super().answer(call)
         if call.method == "POST":
             deploys(self._world)
+            self.flags["colour"] = "beta"
         return reply
 
 
@@ -75,7 +79,9 @@ def at_circleci(kind: str) -> Iterator[Ready]:
                     client, world.clock, project=PROJECT, branch="test", name="deploy", patience=3600.0
                 )
             start = PipelineStart(client, world.clock, PROJECT, "test")
-            return TriggerDeployer(start, parameters={}, workflow="deploy", patience=3600.0, flags=dict)
+            parameters = {"colour": "${flags.colour}"} if kind == "trigger" else {}
+            flags = kept(lambda: dict(server.flags))
+            return TriggerDeployer(start, parameters=parameters, workflow="deploy", patience=3600.0, flags=flags)
 
         yield world, server, deployer
     assert not server.contract.violations, server.contract.violations
@@ -94,7 +100,7 @@ def at_github(kind: str) -> Iterator[Ready]:
             )
             client = client if trip is None else faulty(client, trip)
             start = DispatchStart(client, world.clock, "deploy.yml", "test")
-            return GitHubDeployer(start, inputs={}, patience=3600.0, flags=dict)
+            return GitHubDeployer(start, inputs={}, patience=3600.0, flags=kept(dict))
 
         yield world, server, deployer
 
@@ -102,8 +108,14 @@ def at_github(kind: str) -> Iterator[Ready]:
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize(
     ("place", "kind", "calls"),
-    [(at_circleci, "rerun", 8), (at_circleci, "trigger", 8), (at_github, "given", 6), (at_github, "none", 7)],
-    ids=["circleci-rerun", "circleci-trigger", "github", "github-without-details"],
+    [
+        (at_circleci, "rerun", 8),
+        (at_circleci, "trigger", 8),
+        (at_circleci, "bare", 8),
+        (at_github, "given", 6),
+        (at_github, "none", 7),
+    ],
+    ids=["circleci-rerun", "circleci-trigger", "circleci-without-parameters", "github", "github-without-details"],
 )
 def test_killed_at_any_call_it_is_started_once(place: Any, kind: str, calls: int, after: bool) -> None:
     at, struck = 0, True

@@ -185,18 +185,22 @@ def test_the_serial_engine_is_interrupted_as_well(tmp_path: Path) -> None:
 
 
 _STUCK = """
-import ctypes, signal, sys, threading, time
+import ctypes, signal, sys, threading
 from downstage.cli import interrupts
 
+deaf = threading.Event()
+sleep = ctypes.CDLL(None).sleep
+
 def tell():
-    time.sleep(0.2)
+    deaf.wait()
     print("stuck", flush=True)
 
 with interrupts.bounded(lambda code: sys.stderr.write(f"cut off {code}\\n"), grace=0.3):
     threading.Thread(target=tell, daemon=True).start()
     sys.setswitchinterval(1000.0)  # from here on another thread runs only while this one is outside Python
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})  # only this thread is deaf
-    ctypes.CDLL(None).sleep(600)  # as in a resolver: no handler of Python runs here
+    deaf.set()
+    sleep(600)  # as in a resolver: no handler of Python runs here
 """
 
 

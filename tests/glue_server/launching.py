@@ -11,10 +11,14 @@ from downstage.aws.parcels import BucketParcels
 from downstage.aws.session import Session
 from downstage.domain.environment import Environment
 from downstage.engines.glue import GlueEngine, GlueOrder
+from downstage.engines.glue_starts import Starts
 from downstage.masking.keys import MaskKey
 from downstage.masking.sealing import KeySealer
 from downstage.ports import Clock
 from tests.glue_server.server import ACCOUNT, FakeGlue
+
+BY_ITSELF = {"--conf": "spark.speculation=false", "--job-bookmark-option": "job-bookmark-disable"}
+"""What the job has as arguments when nothing is said."""
 
 KEY = "5f" * 4 + "0123456789abcdef" * 4
 
@@ -29,14 +33,17 @@ def sealer() -> KeySealer:
     return KeySealer(MaskKey(KEY.encode()))
 
 
-def engine(glue: FakeGlue, clock: Clock, epoch: int = 1, run: str = "test-1", **changes: object) -> GlueEngine:
+def engine(
+    glue: FakeGlue, clock: Clock, epoch: int = 1, run: str = "test-1", *, patient: bool = True, **changes: object
+) -> GlueEngine:
+    """One that is not `patient` hears of each answer that passes: botocore does not ask again by itself."""
     place = Environment("glue", ACCOUNT, "us-east-1", endpoint=glue.endpoint)
     order = GlueOrder(
         job="copy",
         run_id=run,
         epoch=epoch,
         at_once=2,
-        prefix="downstage/",
+        folder=f"downstage/parcels/{run}/",
         bucket="files",
         where="us-east-1",
         arguments={
@@ -47,6 +54,8 @@ def engine(glue: FakeGlue, clock: Clock, epoch: int = 1, run: str = "test-1", **
         patience=3600.0,
         first_line=first_line,
     )
-    jobs = GlueJob(session(place), session(place, patient=False), "copy")
-    parcels = BucketParcels(session(place), "files")
-    return GlueEngine(jobs, parcels, sealer(), replace(order, **changes), clock, lambda: None)  # type: ignore[arg-type]
+    jobs = GlueJob(session(place, patient=patient), session(place, patient=False), "copy")
+    parcels = BucketParcels(session(place, patient=patient), "files")
+    starts = Starts(parcels, order.folder, epoch, clock.now)
+    order = replace(order, **changes)  # type: ignore[arg-type]
+    return GlueEngine(jobs, parcels, sealer(), order, clock, lambda: BY_ITSELF, starts)

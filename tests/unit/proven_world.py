@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from downstage.errors import GuardRefused, LeakFound
+from downstage.journals.memory import MemoryJournal
 from downstage.planning.consumers import alive
 from downstage.ports import Item
 from downstage.testing.world import DOMAIN, TARGET, World, case
@@ -48,6 +50,16 @@ def leaking() -> World:
     with pytest.raises(LeakFound):
         world.resume()
     return ended(world, "failed")
+
+
+def renamed(world: World, run_id: str) -> World:
+    """The same, of a run of another id than that of the world beside it."""
+    journal = world.journal
+    assert isinstance(journal, MemoryJournal)
+    journal._runs[run_id] = replace(journal._runs.pop("run-1"), run_id=run_id)
+    journal._steps[run_id] = journal._steps.pop("run-1")
+    journal._findings[run_id] = journal._findings.pop("run-1")
+    return world
 
 
 def streams_on(world: World, run_id: str = "run-8", accept: str | Sequence[str] | None = None) -> None:

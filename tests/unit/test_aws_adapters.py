@@ -227,6 +227,17 @@ def test_a_table_that_something_changes_at_that_moment_is_asked_for_again() -> N
         TableControl(session(client), sleep=Waits()).delete("app-test")
 
 
+def test_what_tells_a_table_from_the_next_of_its_name_is_its_id() -> None:
+    made = datetime(2027, 1, 15, tzinfo=UTC)
+    described = {"Table": {"TableId": "id-1", "CreationDateTime": made}}
+    untold = {"Table": {"CreationDateTime": made}}
+    answers = [("describe_table", answer) for answer in (described, untold, absent())]
+    table = TableControl(session(Client(*answers)))
+    assert table.identity("app-test") == "id-1"
+    assert table.identity("app-test") == "2027-01-15 00:00:00+00:00"
+    assert table.identity("app-test") is None
+
+
 def test_empty_means_that_a_consistent_scan_ended_with_nothing() -> None:
     client = Client(("scan", {"Count": 0, "LastEvaluatedKey": {"pk": 1}}), ("scan", {"Count": 1}))
     assert TableControl(session(client)).is_empty("app-test") is False

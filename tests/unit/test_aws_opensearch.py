@@ -9,6 +9,7 @@ import logging
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -140,6 +141,17 @@ def test_a_domain_that_is_being_changed_can_be_used() -> None:
     time = Time()
     control(Stuck(changing), time).restore("search-test", {})
     assert time.now == 0
+
+
+def test_what_tells_a_domain_from_the_next_of_its_name_is_when_it_was_made() -> None:
+    def option(day: int) -> dict[str, Any]:
+        return {"Options": {}, "Status": {"CreationDate": datetime(2027, 1, day, tzinfo=UTC)}}
+
+    settings = {"EngineVersion": option(15), "ClusterConfig": option(14), "ChangeProgressDetails": {"ChangeId": "1"}}
+    client = Client(("describe_domain_config", {"DomainConfig": settings}), ("describe_domain_config", absent()))
+    there = control(client)
+    assert there.identity("search-test") == "2027-01-14T00:00:00+00:00"
+    assert there.identity("search-test") is None
 
 
 def test_an_own_domain_is_made_again_with_its_network_key_and_policy() -> None:

@@ -11,7 +11,7 @@ import pytest
 from downstage.domain.plan import BucketPair, SyncOptions
 from downstage.domain.refs import SourceBucket, TargetBucket
 from downstage.errors import GuardRefused
-from downstage.journals import dynamodb
+from downstage.journals.control_items import body_of
 from downstage.masking.compile import compile_pseudonyms
 from downstage.masking.nested import NestedMasker
 from downstage.masking.sealing import KeySealer
@@ -67,7 +67,7 @@ def test_personal_keys_are_borne_as_long_as_an_item_holds_them(more: str) -> Non
         calls += 1
         assert calls < 20
     assert len(personal_keys(TASK.context, done, SEALER)) == most
-    dynamodb._body({"cursor": done.cursor, "counters": dict(done.counters), "done": True, "digest": "0" * 32})
+    body_of({"cursor": done.cursor, "counters": dict(done.counters), "done": True, "digest": "0" * 32})
     store.put("from", personal_key(most, more), b"x")
     del saved[2:]  # the bound counts what an earlier call has found
     for _ in range(calls - 3):
@@ -91,6 +91,6 @@ def test_the_samples_of_a_proof_fit_beside_its_ranges(sign: str) -> None:
     look = BucketLook(parts, parts.plan.buckets[0].target, leak_look(parts), SAMPLED_OBJECTS, carried)
     made = look.carry()
     ranges = [[sign * 300, sign * 300]] * 16
-    dynamodb._body({"cursor": SEALER.seal(packed(began=1.0, ranges=ranges, carried=made), "c")})
+    body_of({"cursor": SEALER.seal(packed(began=1.0, ranges=ranges, carried=made), "c")})
     assert len(made["sample"]) >= 50
     assert set(made["sample"]) <= set(keys)

@@ -7,19 +7,20 @@ import json
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from downstage.app import carrying, halting
+from downstage.app import carrying, halting, successors
 from downstage.app.carrying import Finished, Setting
 from downstage.app.places import SqlitePlace
 from downstage.app.turns import Turn
 from downstage.app.wiring import RunPlaces
 from downstage.domain.events import Event, StepStarted
 from downstage.domain.outcome import Result
-from downstage.errors import ConfigError, DownstageError, LeaseLost
+from downstage.errors import ConfigError, DownstageError, JournalError, LeaseLost
 from downstage.ports import RunRecord
 from downstage.testing.world import World, plan_of
 from downstage.workflow.outcome import outcome_of
@@ -187,6 +188,51 @@ def test_a_run_in_a_thread_is_parked_by_its_time_box_and_goes_on_in_the_next_pie
     assert place.codes(second) == {0}
     assert {name: table.items for name, table in place.world.target_tables.tables.items()} == expected
     assert place.world.writes.count("deploy") == 1
+
+
+def test_a_run_in_a_thread_that_is_taken_over_stops_where_it_waits(
+    make: Callable[..., Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `cancel` does with a run of the runner that has no lease: nobody sends a signal, and while it waits the run
+    writes nothing that would tell it."""
+    monkeypatch.setattr(carrying, "watching", partial(successors.watching, pause=0.01))
+    place = make()
+    clocks: list[Any] = []
+    made = place._parts
+
+    def parts_for(*wired: Any, **more: Any) -> Any:
+        clocks.append(more["clock"])
+        return made(*wired, **more)
+
+    def deploy(_intent: Any) -> str:
+        place.world.journal.take_over("run-1")
+        clocks[0].sleep(45.0)
+        raise AssertionError("it waited to the end")
+
+    monkeypatch.setattr(carrying, "parts_for", parts_for)
+    place.world.deployer.deploy = deploy  # type: ignore[method-assign, assignment]
+    turn = Turn(None)
+    finished = in_a_thread(lambda: place.carry(place.begin(), turn))
+    assert isinstance(finished.error, LeaseLost)
+    assert "somebody has given it up or goes on with it" in str(finished.error)
+    assert turn.keeps
+    run = place.world.journal.run("run-1")
+    assert run is not None
+    assert (run.state, run.epoch) == ("running", 2)  # whoever has it says how it ends
+
+
+def test_a_journal_that_cannot_be_read_says_nothing_of_a_successor() -> None:
+    world = World()
+    run = world.begin()
+    assert not successors.was_taken(world.journal, run)
+
+    class Broken:
+        def run(self, run_id: str) -> None:
+            raise JournalError("the disk is gone")
+
+    assert not successors.was_taken(cast("Any", Broken()), run)
+    world.journal.take_over("run-1")
+    assert successors.was_taken(world.journal, run)
 
 
 def test_a_wait_in_a_thread_is_cut_short() -> None:

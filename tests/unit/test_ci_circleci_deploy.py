@@ -14,7 +14,7 @@ from downstage.ci.http import TRIES
 from downstage.errors import CiError, CiUnreachable, ConfigError
 from downstage.testing.simple import JumpingClock
 from tests.ci_servers.circleci import PROJECT, CircleCiServer
-from tests.ci_servers.places import circleci_place
+from tests.ci_servers.places import circleci_place, kept
 from tests.ci_servers.server import Fault, Reply
 
 Place = tuple[CircleCiServer, CircleCi, JumpingClock]
@@ -46,7 +46,7 @@ def trigger(
         parameters=parameters,
         workflow=workflow,
         patience=7200.0,
-        flags=lambda: flags or {},
+        flags=kept(lambda: flags or {}),
     )
 
 

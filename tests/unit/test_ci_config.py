@@ -66,6 +66,10 @@ def scheduling(text: str) -> str:
             f"{DEPLOY}.circleci.endpoint must be https",
         ),
         (
+            deploying("{github: {project: github/acme/app, branch: t, workflow: d, run_input: a, inputs: {a: b}}}"),
+            f"23:16: {DEPLOY}.github gives the input of 'run_input' in 'inputs' too: Downstage sets it",
+        ),
+        (
             deploying("{circleci: {project: github/acme/app, branch: t, re_run: x}}"),
             f"23:64: unknown key 're_run' in {DEPLOY}.circleci; did you mean 'rerun'?",
         ),

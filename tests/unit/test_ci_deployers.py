@@ -16,10 +16,14 @@ from downstage.ci.command import CommandDeployer
 from downstage.ci.github_deploy import GitHubDeployer
 from downstage.domain.plan import RefreshPlan
 from downstage.errors import ConfigError
+from downstage.masking.keys import MaskKey
+from downstage.masking.sealing import KeySealer
 from downstage.planning.build import build_plan
 from downstage.ports import Deployer
 from downstage.testing.simple import JumpingClock
 from tests.ci_servers.circleci import PREFIX, TOKEN, CircleCiServer
+from tests.ci_servers.github import TOKEN as GITHUB_TOKEN
+from tests.ci_servers.github import GitHubServer
 from tests.ci_servers.server import serving
 from tests.unit.test_config_sample import changed, read
 
@@ -35,7 +39,15 @@ def plan_of(tmp_path: Path, deploy: str) -> RefreshPlan:
 
 
 def made(plan: RefreshPlan, environ: dict[str, str], clock: Any = None) -> Deployer | None:
-    return make_deployer(plan, Session(plan.source), Session(plan.target), clock or SystemClock(), environ)
+    return make_deployer(
+        plan,
+        Session(plan.source),
+        Session(plan.target),
+        clock or SystemClock(),
+        environ,
+        sealer=lambda: KeySealer(MaskKey(bytes(range(32)))),
+        run_id="test-20260101-050000-1a2b",
+    )
 
 
 @pytest.mark.parametrize(
@@ -90,3 +102,15 @@ def test_a_command_does_not_see_the_masking_key(tmp_path: Path) -> None:
     assert "hunter" not in told
     assert "OTHER=kept" in told
     assert "DOWNSTAGE_ACCOUNT=222222222222" in told
+
+
+def test_the_run_is_given_to_the_input_that_is_to_show_it(tmp_path: Path) -> None:
+    clock = JumpingClock()
+    with serving(GitHubServer()) as server:
+        where = (
+            f"project: github/acme/app, branch: t, workflow: deploy.yml, run_input: refresh, endpoint: '{server.url}'"
+        )
+        one = made(plan_of(tmp_path, f"{{github: {{{where}}}}}"), {"GITHUB_TOKEN": GITHUB_TOKEN}, clock)
+        assert one is not None
+        one.deploy(one.intent())
+        assert server.inputs == [{"refresh": "test-20260101-050000-1a2b"}]

@@ -12,7 +12,7 @@ from downstage.ci.github_deploy import GitHubDeployer, GitHubUnattended
 from downstage.errors import CiError, CiUnreachable
 from downstage.testing.simple import JumpingClock
 from tests.ci_servers.github import GitHubServer
-from tests.ci_servers.places import github_place
+from tests.ci_servers.places import github_place, kept
 from tests.ci_servers.server import Fault, Reply
 
 Place = tuple[GitHubServer, GitHub, JumpingClock]
@@ -24,12 +24,22 @@ def place() -> Iterator[Place]:
         yield made
 
 
+RUN = "test-20260101-050000-1a2b"
+
+
 def deployer(
-    place: Place, inputs: dict[str, Any] | None = None, *, workflow: str = "deploy.yml", patience: float = 7200.0
+    place: Place,
+    inputs: dict[str, Any] | None = None,
+    *,
+    workflow: str = "deploy.yml",
+    patience: float = 7200.0,
+    shown: str = "",
+    flags: dict[str, str] | None = None,
 ) -> GitHubDeployer:
     _, client, clock = place
-    start = DispatchStart(client, clock, workflow, "test")
-    return GitHubDeployer(start, inputs=inputs or {}, patience=patience, flags=lambda: {"colour": "alpha"})
+    start = DispatchStart(client, clock, workflow, "test", shown=shown)
+    read = kept(lambda: flags or {"colour": "alpha"}, RUN)
+    return GitHubDeployer(start, inputs=inputs or {}, patience=patience, flags=read)
 
 
 @pytest.mark.parametrize(("details", "posts"), [("given", 1), ("none", 1), ("refused", 2)])
@@ -120,7 +130,52 @@ def test_what_somebody_dispatched_since_the_intent_is_not_taken_for_ours(place: 
     assert server.count("POST") == 1
 
 
-RUN = "test-20260101-050000-1a2b"
+@pytest.mark.parametrize("killed_before", [True, False])
+def test_a_resumed_deployment_takes_no_colleagues_dispatch_for_its_own(place: Place, killed_before: bool) -> None:
+    """The workflow shows in its run-name for which refresh it was dispatched; a person's dispatch is for none."""
+    server = place[0]
+    server.titled = "deploy (run: {refresh})"
+    server.run("deploy.yml")["display_title"] = "deploy (run: )"
+    intent = deployer(place, shown="refresh").intent()
+    if not killed_before:
+        ours = server.run("deploy.yml")
+        ours["display_title"] = f"deploy (run: {RUN})"
+    theirs = [server.run("deploy.yml") for _ in range(2)]
+    theirs[0]["display_title"] = "deploy (run: )"
+    theirs[1]["display_title"] = "deploy (run: mig-20260101-050000-9f9f)"
+    said = deployer(place, shown="refresh").deploy(intent)
+    if killed_before:
+        assert server.inputs == [{"refresh": RUN}]
+        assert said.endswith(server.runs[0]["html_url"])
+    else:
+        assert server.count("POST") == 0
+        assert said.endswith(ours["html_url"])
+
+
+def test_a_workflow_that_shows_nothing_is_followed_as_before(place: Place) -> None:
+    """`run_input` is given, and nobody has put it into the run-name: our own killed dispatch must still be found."""
+    server = place[0]
+    intent = deployer(place, shown="refresh").intent()
+    ours = server.run("deploy.yml")
+    assert deployer(place, shown="refresh").deploy(intent).endswith(ours["html_url"])
+    assert server.count("POST") == 0
+
+
+def test_what_was_decided_is_what_is_dispatched(place: Place) -> None:
+    server = place[0]
+    intent = deployer(place, {"colour": "${flags.colour}"}).intent()
+    deployer(place, {"colour": "${flags.colour}"}, flags={"colour": "beta"}).deploy(intent)
+    assert server.inputs == [{"colour": "alpha"}]
+
+
+@pytest.mark.parametrize("reply", [None, Reply(404)])
+def test_a_run_that_cannot_be_looked_at_goes_on_all_the_same(place: Place, reply: Reply | None) -> None:
+    server, client, clock = place
+    unattended = GitHubUnattended(DispatchStart(client, clock, "deploy.yml", "test", shown="run"))
+    mark = unattended.mark()
+    server.faults.append(Fault("GET", "/9000000000", reply, times=99))
+    assert unattended.go_on(RUN, mark) == "GitHub goes on with it: run 9000000000 of github/acme/app"
+    assert server.count("POST") == 1
 
 
 @pytest.mark.parametrize("arrived", [True, False])
@@ -148,7 +203,7 @@ def test_a_refresh_goes_on_in_a_fresh_run_of_its_workflow(place: Place) -> None:
     server, client, clock = place
     server.workflows["downstage-test.yml"] = "active"
     unattended = GitHubUnattended(DispatchStart(client, clock, "downstage-test.yml", "test"))
-    said = unattended.go_on("test-20260101-050000-1a2b", unattended.mark())
-    assert server.inputs == [{"run": "test-20260101-050000-1a2b"}]
+    said = unattended.go_on(RUN, unattended.mark())
+    assert server.inputs == [{"run": RUN}]
     assert said == f"GitHub goes on with it: {server.runs[0]['html_url']}"
     assert unattended.ended(well=True, since=0.0) == ()

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from downstage.app import automation, runs
 from downstage.app.runs import Finished, Project
-from downstage.app.unattended import tell
+from downstage.app.unattended import began, tell
 from downstage.cli.main import app
 from downstage.errors import (
     ApprovalWanted,
@@ -21,9 +21,11 @@ from downstage.errors import (
     CiError,
     DownstageError,
     GuardRefused,
+    HeldByAnother,
     LeakFound,
     RunConflict,
     TimeBoxReached,
+    Unreachable,
     UsageError,
 )
 from tests.unit.test_ci_cli import FIRST, STANZA
@@ -107,7 +109,7 @@ def ends(monkeypatch: pytest.MonkeyPatch, error: Exception | None, *, within: bo
 def _found(run_id: str) -> Any:
     if not run_id.startswith("test-"):
         raise UsageError(f"there is no run {run_id} here: see 'downstage runs'")
-    return type("Run", (), {"environment": "test", "run_id": run_id})()
+    return type("Run", (), {"environment": "test", "run_id": run_id, "started": OUTCOME.started})()
 
 
 def call(*arguments: str) -> Result:
@@ -122,7 +124,9 @@ def test_a_new_refresh_that_ends_well_approves_who_waits(monkeypatch: pytest.Mon
     assert ci.told == [("approved", STARTED)]
 
 
-@pytest.mark.parametrize("error", [AwsError("no"), LeakFound("a leak"), GuardRefused("no")])
+@pytest.mark.parametrize(
+    "error", [AwsError("no"), LeakFound("a leak"), GuardRefused("no"), RunConflict("table made anew")]
+)
 def test_a_run_that_ends_badly_cancels_who_waits(
     monkeypatch: pytest.MonkeyPatch, ci: Ci, error: DownstageError
 ) -> None:
@@ -152,7 +156,7 @@ def test_a_time_box_has_the_next_pipeline_go_on_and_the_job_end_well(monkeypatch
     assert ci.told == [("goes on", (RUN, 7))]
 
 
-@pytest.mark.parametrize("error", [ApprovalWanted("approve it"), RunConflict("held by another")])
+@pytest.mark.parametrize("error", [ApprovalWanted("approve it"), HeldByAnother("held by another")])
 def test_who_waits_waits_on_for_a_person_or_another_process(
     monkeypatch: pytest.MonkeyPatch, ci: Ci, error: DownstageError
 ) -> None:
@@ -161,16 +165,63 @@ def test_who_waits_waits_on_for_a_person_or_another_process(
     assert ci.told == []
 
 
-@pytest.mark.parametrize("error", [AwsError("no"), TypeError("a bug of ours")])
-def test_a_run_that_cannot_begin_cancels_who_waits(monkeypatch: pytest.MonkeyPatch, ci: Ci, error: Exception) -> None:
+@pytest.mark.parametrize("error", [AwsError("no"), TypeError("a bug of ours"), RunConflict("another configuration")])
+@pytest.mark.parametrize("run", ["", RUN])
+def test_a_run_that_cannot_begin_or_go_on_cancels_who_waits(
+    monkeypatch: pytest.MonkeyPatch, ci: Ci, run: str, error: Exception
+) -> None:
+    """Who waits has waited since the run began, not since the piece that could not."""
     ends(monkeypatch, error, within=False)
-    assert call().exception is error
-    assert [what for what, _ in ci.told] == ["cancelled"]
+    assert call("--run", run).exception is error
+    assert ci.told == [("cancelled", STARTED if run else STARTED + 3600.0)]
 
 
-def test_an_environment_that_another_run_holds_cancels_nobody(monkeypatch: pytest.MonkeyPatch, ci: Ci) -> None:
-    ends(monkeypatch, RunConflict("held by another"), within=False)
-    assert isinstance(call().exception, RunConflict)
+def test_a_bug_after_hours_cancels_who_has_waited_since_the_call(monkeypatch: pytest.MonkeyPatch, ci: Ci) -> None:
+    ends(monkeypatch, bug := TypeError("a bug of ours"))
+    start = runs.Project.start
+
+    def hours_later(*given: Any, **more: Any) -> Finished:
+        monkeypatch.setattr(time, "time", lambda: STARTED + 5 * 3600.0)
+        return start(*given, **more)
+
+    monkeypatch.setattr(runs.Project, "start", hours_later)
+    assert call().exception is bug
+    assert ci.told == [("cancelled", STARTED + 3600.0)]
+
+
+def test_a_run_whose_journal_cannot_be_reached_is_placed_by_its_id(monkeypatch: pytest.MonkeyPatch, ci: Ci) -> None:
+    error = Unreachable("DynamoDB does not answer")
+
+    def unreachable(_project: Project, _run_id: str) -> Any:
+        raise error
+
+    calls = ends(monkeypatch, None)
+    monkeypatch.setattr(runs.Project, "find", unreachable)
+    assert call("--run", RUN).exception is error
+    assert (calls, ci.told) == ([], [("cancelled", STARTED)])
+
+
+@pytest.mark.parametrize(
+    ("run", "at"),
+    [
+        (RUN, STARTED),
+        ("test-20260101-050000-due", STARTED),
+        ("", 7.0),
+        ("nosuch", 7.0),
+        ("mig-20260101-050000-1a2b", 7.0),
+        ("test-20269901-050000-1a2b", 7.0),
+    ],
+)
+def test_when_a_run_was_begun_stands_in_its_id(run: str, at: float) -> None:
+    assert began("test", run, 7.0) == at
+
+
+@pytest.mark.parametrize("run", ["", RUN])
+def test_an_environment_that_another_run_holds_cancels_nobody(
+    monkeypatch: pytest.MonkeyPatch, ci: Ci, run: str
+) -> None:
+    ends(monkeypatch, HeldByAnother("held by another"), within=False)
+    assert isinstance(call("--run", run).exception, HeldByAnother)
     assert ci.told == []
 
 

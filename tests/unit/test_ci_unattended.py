@@ -11,9 +11,10 @@ from downstage.ci.circleci_start import PipelineStart
 from downstage.ci.circleci_unattended import CircleCiUnattended
 from downstage.errors import CiError
 from downstage.testing.simple import JumpingClock
+from tests import ci_servers
 from tests.ci_servers.circleci import PROJECT, CircleCiServer
 from tests.ci_servers.places import circleci_place
-from tests.ci_servers.server import Fault
+from tests.ci_servers.server import Fault, Reply
 
 Place = tuple[CircleCiServer, CircleCi, JumpingClock]
 RUN = "mig-20260102-050000-1a2b"
@@ -89,6 +90,22 @@ def test_the_next_pipeline_is_started_once_though_the_answer_is_lost(place: Plac
     one = unattended(place)
     assert "pipeline 1" in one.go_on(RUN, one.mark())
     assert len(server.pipelines) == 1
+    assert server.count("POST") == 1
+
+
+@pytest.mark.parametrize("reply", [None, Reply(503), Reply(404, {"message": "Pipeline not found"})])
+def test_a_next_pipeline_that_cannot_be_looked_at_goes_on_all_the_same(
+    place: Place, monkeypatch: pytest.MonkeyPatch, reply: Reply | None
+) -> None:
+    server = place[0]
+    server.known_parameters = {"downstage_refresh_mig", "downstage_run", "run_build_and_deploy"}
+    started = "5f000000-0000-4000-8000-000000000001"
+    monkeypatch.setattr(ci_servers.circleci, "new_id", lambda: started)
+    looks = Fault("GET", f"/{started}", reply, times=99)
+    server.faults.append(looks)
+    one = unattended(place)
+    assert one.go_on(RUN, one.mark()) == f"CircleCI goes on with it in pipeline {started} of github/acme/app"
+    assert looks.times < 99
     assert server.count("POST") == 1
 
 

@@ -55,21 +55,35 @@ def test_pip_installs_the_wheel_and_the_job_starts_from_it(tmp_path: Path) -> No
 def test_a_given_wheel_must_be_this_code_for_glues_linux(tmp_path: Path) -> None:
     files = glue_bundle.own_files()
     name, wheel = glue_bundle.own_wheel(files)
-    _, other = glue_bundle.own_wheel({**files, "downstage/more.py": b"x = 1\n"})
-    good = "downstage-0.1.0-cp311-cp311-manylinux2014_x86_64.whl"
+    _, other = glue_bundle.own_wheel({**files, "downstage/more.py": b"x = 1\n", "downstage/k.so": b"compiled"})
+    _, compiled = glue_bundle.own_wheel({**files, "downstage/k.so": b"compiled"})
+
+    def named(platform: str) -> str:
+        return f"downstage-0.1.0-cp311-cp311-{platform}.whl"
+
+    good = named("manylinux2014_x86_64")
     for given, content, said in (
         (good, other, "is another downstage than this one"),
         ("downstage-0.1.0-cp313-cp313-manylinux2014_x86_64.whl", wheel, "is not for Glue's Python and Linux"),
         ("downstage-0.1.0-cp311-cp311-macosx_14_0_arm64.whl", wheel, "is no wheel of downstage for Glue's Linux"),
         ("boto3-1.0-py3-none-any.whl", wheel, "is no wheel of downstage"),
         (good, b"nothing", "is no wheel"),
+        (good, wheel, "has no compiled loops: build it with a C compiler"),
+        (name, compiled, "says that it runs everywhere, but has compiled loops"),
+        (named("manylinux_2_39_x86_64"), compiled, r"newer Linux than Glue's, which has glibc 2\.34: build it for"),
+        (named("manylinux_2_35_x86_64"), compiled, "newer Linux than Glue's"),
     ):
         (tmp_path / given).write_bytes(content)
         with pytest.raises(UsageError, match=said):
             glue_bundle.given_wheel(tmp_path / given, files)
-    for given in (good, name):
-        (tmp_path / given).write_bytes(wheel)
-        assert glue_bundle.given_wheel(tmp_path / given, files) == (given, wheel)
+    for given, content in (
+        (good, compiled),
+        (named("manylinux_2_34_x86_64"), compiled),
+        (named("manylinux_2_39_x86_64.manylinux_2_28_x86_64"), compiled),
+        (name, wheel),
+    ):
+        (tmp_path / given).write_bytes(content)
+        assert glue_bundle.given_wheel(tmp_path / given, files) == (given, content)
     with pytest.raises(UsageError, match="cannot be read: No such file"):
         glue_bundle.given_wheel(tmp_path / "none.whl", files)
 

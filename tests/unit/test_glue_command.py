@@ -4,6 +4,8 @@ what to do."""
 from __future__ import annotations
 
 import json
+import re
+import time
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,20 @@ def test_status_shows_awss_states_what_it_cost_and_our_own_progress(glue: FakeGl
     assert "other-1" not in said
     code, said = run("glue", "status", "test", "--config", config, "--json")
     assert [json.loads(line)["event"] for line in said.splitlines()] == ["glue_run", "glue_run", "total", "outcome"]
+
+
+def test_a_run_that_aws_has_not_counted_yet_is_told_with_what_it_costs_at_most(glue: FakeGlue, tmp_path: Path) -> None:
+    config = configured(tmp_path, glue)
+    glue.jobs["copy"] = {}
+    recorded(config)
+    glue.told = {"StartedOn": time.time() - 7200}
+    glue.begin({"--downstage-run": "test-1"}, ["RUNNING"])
+    code, said = run("glue", "status", "test", "--config", config)
+    assert code == 0
+    told = r"jr_0000  RUNNING  its time is not counted yet  at most 20\.\d\d DPU-hours, about \$8\.8\d so far\n"
+    assert re.match(told, said)
+    code, said = run("glue", "status", "test", "--config", config, "--json")
+    assert [json.loads(line).get("at_most") for line in said.splitlines()] == [True, True, None]
 
 
 def test_stop_ends_the_active_runs_of_that_run_alone(glue: FakeGlue, tmp_path: Path) -> None:

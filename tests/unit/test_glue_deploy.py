@@ -45,7 +45,10 @@ def test_the_job_retries_nothing_by_itself_and_speculates_on_nothing(glue: FakeG
     assert (job["GlueVersion"], job["WorkerType"], job["NumberOfWorkers"], job["Timeout"]) == ("5.1", "G.2X", 5, 90)
     assert (job["MaxRetries"], job["Role"], job["ExecutionProperty"]) == (0, ROLE, {"MaxConcurrentRuns": 2})
     assert arguments["--job-bookmark-option"] == "job-bookmark-disable"
-    assert arguments["--conf"] == "spark.speculation=false --conf spark.task.maxFailures=8"
+    assert arguments["--conf"] == (
+        "spark.speculation=false --conf spark.task.maxFailures=8 --conf spark.python.worker.reuse=true "
+        "--conf spark.python.task.killTimeout=100ms"
+    )
     assert arguments["--python-modules-installer-option"] == "--no-index"
     assert arguments["--additional-python-modules"].endswith(".gluewheels.zip")
     script = job["Command"]["ScriptLocation"]
@@ -82,6 +85,38 @@ def test_what_was_changed_by_hand_is_said_and_left(glue: FakeGlue, tmp_path: Pat
     assert "was changed by hand (Command ScriptLocation, DefaultArguments --password, Timeout)" in str(problem)
     assert deploy(config, "--force")[0] == 0
     assert parts.problems(plan(config)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Connections", {"Connections": ["into-our-vpc"]}),
+        ("SecurityConfiguration", "encrypted"),
+        ("NonOverridableArguments", {"--TempDir": "s3://elsewhere/"}),
+        ("ExecutionClass", "FLEX"),
+        ("JobRunQueuingEnabled", True),
+        ("MaintenanceWindow", "Sun:10"),
+    ],
+)
+def test_whatever_is_set_by_hand_is_found_and_no_deployment_drops_it(
+    glue: FakeGlue, tmp_path: Path, name: str, value: object
+) -> None:
+    """Also what no deployment sets: an update would replace all of the job's settings."""
+    config = configured(tmp_path, glue)
+    deploy(config)
+    glue.jobs["copy"][name] = value
+    (problem,) = parts.problems(plan(config))
+    assert f"was changed by hand ({name}" in str(problem)
+    code, said = deploy(config)
+    assert code == 3
+    assert f"{name}: " in said
+    assert "(deployed: " in said
+    assert glue.jobs["copy"][name] == value
+    assert glue.calls["UpdateJob"] == 0
+    assert deploy(config, "--force")[0] == 0
+    assert name not in glue.jobs["copy"]
+    assert parts.problems(plan(config)) == []
+    assert "as it was" in deploy(config)[1]
 
 
 def test_a_script_that_was_changed_in_its_place_is_found(glue: FakeGlue, tmp_path: Path) -> None:

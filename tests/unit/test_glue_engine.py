@@ -6,24 +6,19 @@ Glue is a fake over real HTTP that can be told every state; the job is the real 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from downstage.domain.glue import GlueRun
 from downstage.engines.glue import EPOCH, PARCEL, RUN
-from downstage.engines.parcel import Work, pack, unpack_result, unpack_work
 from downstage.engines.serial import SerialEngine
 from downstage.errors import AwsError, ConfigError, DownstageError, RunConflict, Unreachable
 from downstage.jobs import glue_main
-from downstage.masking.keys import MaskKey
-from downstage.masking.sealing import KeySealer
 from downstage.ports import Engine, Lane
 from downstage.testing.contracts import EngineContract
 from downstage.testing.lanework import FailAt, Mark, StumbleAt, noted
-from tests.glue_server.launching import KEY, engine, sealer
+from tests.glue_server.launching import BY_ITSELF, KEY, engine
 from tests.glue_server.server import FakeGlue, serving
 
 LANES = [Lane("copy/t", (segment,)) for segment in range(3)]
@@ -93,6 +88,7 @@ def test_the_run_carries_names_and_nothing_of_the_work(glue: FakeGlue, clock: Ti
     (run,) = glue.runs
     assert (run.arguments[RUN], run.arguments[EPOCH]) == ("test-1", "1")
     assert run.arguments[PARCEL].startswith("s3://files/downstage/parcels/test-1/1-copy-")
+    assert run.arguments.items() >= BY_ITSELF.items(), "a run's arguments may replace all of the job's own"
     assert KEY not in json.dumps(run.arguments)
     assert b"Mark" not in b"".join(glue.objects.values()), "a parcel is sealed"
 
@@ -191,8 +187,13 @@ def test_a_refreshs_buckets_run_beside_its_tables(glue: FakeGlue, clock: Ticking
     assert len(list(engine(glue, clock).run(Mark(tmp_path), LANES))) == 3
 
 
-def test_more_runs_than_the_job_may_have_are_a_conflict(glue: FakeGlue, clock: Ticking, tmp_path: Path) -> None:
-    glue.at_once = 0
+def test_as_many_active_runs_as_there_may_be_are_a_conflict_at_once(
+    glue: FakeGlue, clock: Ticking, tmp_path: Path
+) -> None:
+    job, glue.job = glue.job, None
+    for _ in range(2):
+        glue.begin({RUN: "test-1", EPOCH: "1"}, ["RUNNING"])
+    glue.job = job
     with pytest.raises(RunConflict, match="as many active runs as it may"):
         list(engine(glue, clock).run(Mark(tmp_path), LANES))
     assert glue.calls["StartJobRun"] == 1
@@ -278,57 +279,3 @@ def test_arguments_that_are_too_long_are_refused(glue: FakeGlue, clock: Ticking,
     with pytest.raises(ConfigError, match=r"arguments would be 26\d,\d+ bytes long, AWS takes 250,000: shorten"):
         list(long.run(Mark(tmp_path), LANES))
     assert glue.runs == []
-
-
-# ---- parcels
-
-
-def test_a_parcel_opens_only_where_it_lies_with_its_key_and_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    packed = pack(sealer(), "a.parcel", Work(print, tuple(LANES), 2))
-    assert unpack_work(sealer(), "a.parcel", packed).lanes == tuple(LANES)
-    other = KeySealer(MaskKey(os.urandom(32)))
-    for key, opener in (("b.parcel", sealer()), ("a.parcel", other)):
-        with pytest.raises(
-            ConfigError, match="cannot be opened: it was sealed with another masking key, or was altered"
-        ):
-            unpack_work(opener, key, packed)
-    with pytest.raises(ConfigError, match="cannot be opened"):
-        unpack_work(sealer(), "a.parcel", packed[:-8] + b"AAAAAAA=")
-    with pytest.raises(ConfigError, match="holds something else"):
-        unpack_result(sealer(), "a.parcel", packed)
-    monkeypatch.setattr("downstage.engines.parcel.__version__", "9.9")
-    with pytest.raises(ConfigError, match=r"is of downstage .*, this is 9.9: deploy the job again"):
-        unpack_work(sealer(), "a.parcel", packed)
-
-
-def test_the_job_says_what_is_wrong_with_its_arguments(capfd: pytest.CaptureFixture[str]) -> None:
-    assert glue_main.main(["--JOB_NAME", "x"]) == 2
-    good = {"--downstage-parcel": "s3://b/k", "--downstage-key": "env:K", "--downstage-source": "{}",
-            "--downstage-place": "[]"}  # fmt: skip
-    assert glue_main.main([word for pair in good.items() for word in pair]) == 2
-    said = capfd.readouterr().err.splitlines()
-    assert (
-        said == ["downstage: the job was not started by this Downstage: use 'downstage refresh ENV --engine glue'"] * 2
-    )
-
-
-def test_an_abbreviated_argument_is_not_ours() -> None:
-    with pytest.raises(ConfigError):
-        glue_main.task_of(["--downstage-parc", "s3://b/k"])
-
-
-# ---- what a run costs
-
-
-@pytest.mark.parametrize(
-    ("run", "hours"),
-    [
-        (GlueRun("r", "RUNNING", seconds=3600, dpus=10.0), 10.0),
-        (GlueRun("r", "SUCCEEDED", seconds=10, dpus=10.0), 10 * 60 / 3600),
-        (GlueRun("r", "STARTING", seconds=0, dpus=10.0), 0.0),
-        (GlueRun("r", "SUCCEEDED", seconds=3600, dpus=10.0, dpu_seconds=7200.0), 2.0),
-        (GlueRun("r", "SUCCEEDED", seconds=3600), None),
-    ],
-)
-def test_dpu_hours_are_by_the_second_and_a_minute_at_least(run: GlueRun, hours: float | None) -> None:
-    assert run.dpu_hours == hours

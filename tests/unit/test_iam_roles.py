@@ -105,7 +105,7 @@ def test_what_is_wiped_in_further_regions_is_deleted_there_and_nothing_else(
         for region, wanted in (("us-east-1", True), ("us-west-1", True), ("eu-west-1", False)):
             documents = everything["target"]["policies"].values()
             assert allowed(documents, Request(listing, "*", {"aws:RequestedRegion": region})) is wanted
-    for action in ("es:DescribeDomain", "es:DeleteDomain"):
+    for action in ("es:DescribeDomain", "es:DescribeDomainConfig", "es:DeleteDomain"):
         assert may(everything, "target", action, domain("us-west-1"))
         assert not may(single, "target", action, domain("us-west-1"))
     assert may(everything, "target", "es:ESHttpDelete", domain("us-west-1") + "/app-case")
@@ -210,6 +210,25 @@ def test_keys_are_used_through_the_service_that_they_encrypt_for(everything: Rec
     assert not may(everything, "target", "kms:Decrypt", key, kms__ViaService=through)
     others = {**read, "kms__EncryptionContext:aws:s3:arn": "arn:aws:s3:::exports-prod"}
     assert not may(everything, "target", "kms:Decrypt", key, **others)
+
+
+def test_a_flag_that_is_an_encrypted_parameter_is_read_and_written_with_its_key_alone(everything: Records) -> None:
+    key, flag = f"arn:aws:kms:us-east-1:{TEST}:key/2222", f"arn:aws:ssm:us-east-1:{TEST}:parameter/app/test/table"
+    told = {"kms__ViaService": "ssm.us-east-1.amazonaws.com", "kms__EncryptionContext:PARAMETER_ARN": flag}
+    for action in ("kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"):
+        assert may(everything, "target", action, key, **told), action
+        assert not may(everything, "source", action, key, **told), action
+        assert not may(everything, "target", action, key.replace(TEST, PROD), **told), action
+    for action in ("kms:Decrypt", "kms:Encrypt"):  # a data key may be asked for in a dry run, with a bucket's key
+        for wrong in (
+            {**told, "kms__EncryptionContext:PARAMETER_ARN": f"{flag}-of-others"},
+            {**told, "kms__ViaService": "secretsmanager.us-east-1.amazonaws.com"},
+            {},
+        ):
+            assert not may(everything, "target", action, key, **wrong), (action, wrong)
+    for action in ("GetParameter", "GetParameterHistory", "PutParameter"):
+        assert may(everything, "target", f"ssm:{action}", flag)
+        assert not may(everything, "target", f"ssm:{action}", f"{flag}-of-others")
 
 
 def test_the_launcher_hands_the_job_its_role_to_glue_alone(everything: Records) -> None:

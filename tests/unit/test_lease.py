@@ -54,13 +54,35 @@ def test_a_parked_run_keeps_the_environment_until_it_goes_on(clock: Clock) -> No
     assert clock.time == before  # nobody had to be waited for
 
 
-def test_a_parked_run_is_replaced_at_once_by_command(clock: Clock) -> None:
+def test_a_parked_run_is_replaced_by_command_once_what_it_had_sent_is_over(clock: Clock) -> None:
+    """However long ago it was parked by the wall clocks, and though it was parked on this machine: a runner's threads
+    live on."""
+    said: list[str] = []
+    first = lease(clock, "host-a", place="p")
+    first.acquire("run-1")
+    first.park()
+    clock.time += 86_400
+    before = clock.time
+    lease(clock, place="p", say=said.append).acquire("run-2", take_over=True)
+    assert clock.time - before == LONGEST_REQUEST
+    assert len(said) == 1
+    assert "run-1 of test was parked by host-a: waiting 60 s" in said[0]
+
+
+def test_a_parked_run_that_goes_on_meanwhile_is_not_replaced(clock: Clock) -> None:
     first = lease(clock)
     first.acquire("run-1")
     first.park()
-    before = clock.time
-    lease(clock).acquire("run-2", take_over=True)
-    assert clock.time == before
+    again = lease(clock, "host-b")
+
+    def goes_on() -> None:
+        clock.each = again.beat
+        again.acquire("run-1")
+
+    clock.each = goes_on
+    with pytest.raises(RunConflict, match=r"run-1 of test is going on \(host-b\)"):
+        lease(clock).acquire("run-2", take_over=True)
+    again.check()
 
 
 def test_nobody_takes_over_from_a_holder_that_beats(clock: Clock) -> None:

@@ -1,91 +1,200 @@
-"""Whoever switches consumers on from a laptop is told what the control table, CI's journal, knows of it."""
+"""What a run may do hangs on all that was done to the environment: by runs of the control table, CI's journal, and by
+one of which only the lease knows."""
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-from types import SimpleNamespace
-from typing import Any, cast
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
-from downstage.app import other_journal
-from downstage.app.other_journal import Both, refuse_unproven_elsewhere
-from downstage.app.runs import Project
-from downstage.errors import AwsError, GuardRefused
-from downstage.journals.memory import MemoryJournal
-from downstage.ports import Journal
-from downstage.testing.world import World
-from tests.unit.proven_world import PROOFS, ended, leaking, loaded
+from downstage.app.other_journal import Both
+from downstage.app.precedence import LOADED_BEFORE, loaded_since, refuse_outdated
+from downstage.domain.outcome import StepState
+from downstage.errors import GuardRefused, RunConflict
+from downstage.planning.consumers import alive
+from downstage.ports import Recorded, RunRecord
+from downstage.testing.simple import InOrder
+from downstage.testing.world import TARGET, World
+from downstage.workflow.parts import Shared
+from downstage.workflow.proven import ACCEPT
+from downstage.workflow.put_back import put_back
+from downstage.workflow.refresh import forget_from, run_steps
+from downstage.workflow.standing import PUT_BACK
+from tests.unit.proven_world import PROOFS, ended, leaking, loaded, renamed
+from tests.unit.search_world import up_to
 
 
-def asked(
-    monkeypatch: pytest.MonkeyPatch,
-    here: Journal,
-    there: World,
-    *accepted: str,
-    table: str | None = "downstage-control",
-    kind: str = "sqlite",
-    journal: str = "sqlite",
+def switched_on(
+    here: World,
+    known: Recorded,
+    run: RunRecord | None = None,
+    *,
+    loaded_by: str = "",
+    accept: Sequence[str] = (),
 ) -> None:
-    """What `streams on` asks before it begins."""
-    config: Any = SimpleNamespace(config=SimpleNamespace(control_table=table, journal=journal), base=None)
-    project = SimpleNamespace(kind=kind, config=config, plan=lambda _name: there.plan, journal=lambda _name: here)
-    monkeypatch.setattr(other_journal, "environment_of", lambda *_named, **_more: there.plan.target)
-    monkeypatch.setattr(other_journal, "open_journal", lambda _place: there.journal)
-    refuse_unproven_elsewhere(cast("Project", project), "test", accepted)
+    """The step that switches the consumers on, of a run that knows as much."""
+    run = run or here.begin("run-8", "streams", **{ACCEPT: list(accept)})
+    shared = Shared(lambda: known, lambda: None, lambda: loaded_by)
+    run_steps(replace(here.parts(run), shared=shared), InOrder(), ("consumers-on",))
 
 
-def test_a_leak_that_ci_has_found_stops_a_laptop(monkeypatch: pytest.MonkeyPatch) -> None:
-    there = ended(leaking(), "cancelled")
-    for accepted in ((), ("run-1", "none")):
-        with pytest.raises(GuardRefused, match="run-1 found personal data"):
-            asked(monkeypatch, MemoryJournal(), there, *accepted)
+def other_of(*steps: str, state: str = "failed", run_id: str = "run-2") -> World:
+    """What another journal has of a run that came so far, in a world of its own."""
+    there = World()
+    there.refresh(there.begin(run_id), chosen=steps)
+    return ended(there, state, run_id)
 
 
-def test_what_ci_has_proven_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked(monkeypatch, MemoryJournal(), loaded("finished", *PROOFS))
+def given_up(here: World, known: Recorded, run_id: str = "run-1", loaded_by: str = "") -> str:
+    taken = here.journal.take_over(run_id)
+    parts = here.parts(taken)
+    return put_back(
+        here.journal,
+        taken,
+        parts.consumers,
+        here.plan,
+        parts.guard,
+        lambda one: alive(here.plan, one, here.target_tables),
+        known,
+        loaded_since(known, taken, loaded_by),
+    )
 
 
-def test_what_ci_has_loaded_and_not_proven_is_taken_by_name_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    there = loaded("cancelled")
-    with pytest.raises(GuardRefused, match="run run-1 did in 'copy' is not verified"):
-        asked(monkeypatch, MemoryJournal(), there)
-    asked(monkeypatch, MemoryJournal(), there, "run-1")
-
-
-def test_it_is_not_asked_where_there_is_none_or_it_is_the_one_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    there = ended(leaking(), "cancelled")
-    asked(monkeypatch, MemoryJournal(), there, table=None)
-    asked(monkeypatch, there.journal, there, kind="dynamodb")
-
-
-@pytest.mark.parametrize("table", [None, "downstage-control"])
-def test_one_that_is_only_implied_is_asked_and_passed_over_where_it_cannot_be(
-    monkeypatch: pytest.MonkeyPatch, table: str | None
-) -> None:
-    there = ended(leaking(), "cancelled")
-    with pytest.raises(GuardRefused, match="run-1 found personal data"):
-        asked(monkeypatch, MemoryJournal(), there, table=table, journal="auto")
-
-    def denied() -> Any:
-        raise AwsError("not allowed")
-
-    there.journal.runs = denied  # type: ignore[method-assign]
-    with nullcontext() if table is None else pytest.raises(AwsError):
-        asked(monkeypatch, MemoryJournal(), there, table=table, journal="auto")
-
-
-def test_one_that_knows_nothing_of_the_environment_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked(monkeypatch, ended(leaking(), "cancelled").journal, World())
+# ---- both journals as one
 
 
 def test_both_are_read_as_one_in_the_order_of_their_runs() -> None:
     first, second = loaded("finished", *PROOFS), World()
-    run = first.journal.run("run-1")
-    assert run is not None
     second.begin("run-0")
     both = Both(first.journal, second.journal)
     assert [each.run_id for each in both.runs()] == ["run-0", "run-1"]
     assert both.steps("run-1") == first.journal.steps("run-1")
+    assert both.step("run-1", "copy") == first.journal.step("run-1", "copy") is not None
     assert both.steps("run-0") == []
+    assert both.step("run-0", "copy") is None
     assert both.findings("run-0") == []
+
+
+# ---- consumers on
+
+
+def test_a_leak_that_ci_has_found_keeps_a_laptop_from_switching_them_on() -> None:
+    there = ended(leaking(), "cancelled")
+    for accepted in ([], ["run-1", "none"]):
+        here = World()
+        with pytest.raises(GuardRefused, match="run-1 found personal data"):
+            switched_on(here, Both(here.journal, there.journal), accept=accepted)
+
+
+def test_a_refresh_that_waited_before_it_does_not_pass_by_a_leak_that_ci_has_found_since() -> None:
+    """It has proven what it loaded, and was taken over."""
+    here, there = loaded("waiting", *PROOFS), renamed(leaking(), "run-9")
+    taken = here.journal.take_over("run-1")
+    forget_from(here.journal, taken, "consumers-on")
+    with pytest.raises(GuardRefused, match="run-9 found personal data"):
+        switched_on(here, Both(here.journal, there.journal), taken)
+    assert not here.consumers.enabled
+
+
+def test_what_ci_has_proven_passes_and_what_it_has_not_is_taken_by_name_only() -> None:
+    here = World()
+    switched_on(here, Both(here.journal, loaded("finished", *PROOFS).journal))
+    assert here.consumers.enabled
+    here, there = World(), loaded("cancelled")
+    with pytest.raises(GuardRefused, match="run run-1 did in 'copy' is not verified"):
+        switched_on(here, Both(here.journal, there.journal))
+    here = World()
+    switched_on(here, Both(here.journal, there.journal), accept=["run-1"])
+
+
+def test_what_a_run_has_loaded_that_no_journal_here_knows_is_taken_by_name_only() -> None:
+    here = loaded("finished", *PROOFS, "expiry", "parity", "consumers-on")
+    with pytest.raises(GuardRefused, match=r"run far was the last to load test.*--accept-unproven far"):
+        switched_on(here, here.journal, loaded_by="far")
+    here = loaded("finished", *PROOFS, "expiry", "parity", "consumers-on")
+    switched_on(here, here.journal, loaded_by="far", accept=["far"])
+    here = loaded("finished", *PROOFS, "expiry", "parity", "consumers-on")
+    switched_on(here, here.journal, loaded_by="run-1")
+
+
+# ---- going on
+
+
+def test_a_run_is_not_resumed_over_what_ci_has_loaded_since() -> None:
+    here, there = loaded("failed"), other_of(*up_to("wipe"))
+    record = here.journal.run("run-1")
+    assert record is not None
+    refuse_outdated(here.journal, record)
+    with pytest.raises(RunConflict, match="run-2 has changed test since"):
+        refuse_outdated(Both(here.journal, there.journal), record)
+
+
+def test_a_run_is_not_resumed_over_what_was_loaded_since_on_a_machine_that_cannot_be_asked() -> None:
+    here = loaded("failed")
+    record = here.journal.run("run-1")
+    assert record is not None
+    for by in ("", "run-1"):
+        refuse_outdated(here.journal, record, by)
+    with pytest.raises(RunConflict, match="far, whose journal is not here, has loaded test since"):
+        refuse_outdated(here.journal, record, "far")
+    before = replace(record, settings={**record.settings, LOADED_BEFORE: "far"})
+    refuse_outdated(here.journal, before, "far")
+    with pytest.raises(RunConflict, match="farther, whose journal"):
+        refuse_outdated(here.journal, before, "farther")
+
+
+@pytest.mark.parametrize("step", ["wipe", "deploy", "copy", "sync"])
+def test_whoever_loads_says_so_before_anything_is_written(step: str) -> None:
+    world = World()
+    world.refresh(chosen=up_to("preflight"))
+    run = world.journal.run("run-1")
+    assert run is not None
+    before = len(world.writes)
+    seen: list[int] = []
+
+    def loading() -> None:
+        seen.append(len(world.writes))
+        record = world.journal.step("run-1", step)
+        assert record is None or record.state != StepState.RUNNING
+        raise RunConflict("stop here")
+
+    shared = Shared(lambda: world.journal, loading, lambda: "")
+    with pytest.raises(RunConflict, match="stop here"):
+        run_steps(replace(world.parts(run), shared=shared), InOrder(), (step,))
+    assert seen == [before]
+    run_steps(replace(world.parts(run), shared=shared), InOrder(), ("flags", "consumers-off"))
+    assert seen == [before]  # these do not load
+
+
+# ---- giving up
+
+
+def test_a_run_that_is_given_up_puts_nothing_back_over_a_leak_that_ci_has_found() -> None:
+    here = loaded("failed")
+    there = renamed(ended(leaking(), "cancelled"), "run-2")  # it is over: nobody holds them off any more
+    assert "personal data was found" in given_up(here, Both(here.journal, there.journal))
+    assert not here.consumers.enabled
+
+
+def test_nor_while_a_newer_one_of_ci_holds_them_off() -> None:
+    here, there = loaded("failed"), other_of(*up_to("copy"), state="parked")
+    assert "run run-2 holds them" in given_up(here, Both(here.journal, there.journal))
+    assert not here.consumers.enabled
+
+
+def test_nor_over_what_was_loaded_since_on_a_machine_that_cannot_be_asked() -> None:
+    here = loaded("failed")
+    said = given_up(here, here.journal, loaded_by="far")
+    assert said.startswith("left as they are: run far, whose journal is not here, has loaded the environment since")
+    assert not here.consumers.enabled
+    put = here.journal.step("run-1", PUT_BACK)
+    assert put is not None
+    assert put.detail in here.outcome().standing
+
+
+def test_what_stands_in_both_is_put_back() -> None:
+    here, there = loaded("failed"), World()
+    said = given_up(here, Both(here.journal, there.journal), loaded_by="run-1")
+    assert f"of {TARGET}" in said
+    assert here.consumers.enabled

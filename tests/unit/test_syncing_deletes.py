@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from downstage.domain.refs import SourceBucket, TargetBucket
-from downstage.journals import dynamodb
+from downstage.journals.control_items import body_of
 from downstage.ports import Checkpoint, CopyResult, ObjectFacts, ObjectPage
 from downstage.syncing.bucket import sync_range
 from downstage.syncing.keys import KeyFilter
@@ -26,7 +26,7 @@ MANY = 12_000
 
 def fits(checkpoint: Checkpoint) -> None:
     """Raises JournalError if an item of the control table cannot hold it."""
-    dynamodb._body(
+    body_of(
         {
             "segment": 0,
             "total_segments": 1,

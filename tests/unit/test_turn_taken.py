@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from moto import mock_aws
 
-from downstage.app import carrying, places, runs
+from downstage.app import carrying, known_runs, places, runs
 from downstage.app.runs import Project
 from downstage.app.wiring import RunPlaces
 from downstage.aws.control_table import ControlTable
@@ -61,7 +61,7 @@ def _aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(runs, "SystemClock", lambda: clock)
+    monkeypatch.setattr(known_runs, "SystemClock", lambda: clock)
     return clock
 
 

@@ -234,10 +234,10 @@ def test_a_run_whose_lease_is_lost_begins_no_step_and_writes_nothing() -> None:
     [
         ("preflight", "failed", ["The run failed.", "Nothing was written yet."]),
         ("flags", "parked", ["time-box ended", "The flags are set"]),
-        ("wipe", "cut off", ["was cut off", "tables are deleted"]),
-        ("deploy", "interrupted", ["was interrupted", "made anew"]),
+        ("wipe", "cut off", ["was cut off", "The tables and search domains that 'wipe' names are deleted."]),
+        ("deploy", "interrupted", ["was interrupted", "were deleted and the deployment has ended"]),
         ("consumers-off", "parked", ["are off", FUNCTION, "stay off", "downstage cancel run-1"]),
-        ("copy", "parked", ["nothing of it is verified", "The consumers are off"]),
+        ("copy", "parked", ["are loaded and not verified", "The consumers are off"]),
     ],
 )
 def test_it_is_said_how_the_environment_stands(step: str, state: str, words: list[str]) -> None:

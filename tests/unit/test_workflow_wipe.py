@@ -10,7 +10,14 @@ import pytest
 from downstage.domain.environment import Environment
 from downstage.domain.events import Note
 from downstage.domain.plan import Wipe
-from downstage.errors import AwsError, ConfigError, DownstageError, GuardRefused, NotFound, Unreachable
+from downstage.errors import (
+    AwsError,
+    ConfigError,
+    DownstageError,
+    GuardRefused,
+    NotFound,
+    Unreachable,
+)
 from downstage.planning.wiping import WipePlace, check_places, check_wipe, doomed
 from downstage.testing.faults import Killed, Trip
 from downstage.testing.search import MemoryDomains, MemoryIndex
@@ -63,10 +70,12 @@ def test_every_region_is_wiped_by_the_same_patterns() -> None:
     record = there.journal.step("run-1", "wipe")
     assert record is not None
     assert record.detail == "3 tables and 3 search domains deleted in 3 regions"
-    found = {"tables": ["app-test-west"], "domains": ["search-test-west"]}
+    ids = {"tables": {"app-test-west": "id-1"}, "domains": {"search-test-west": "made 1"}}
+    found = {"tables": ["app-test-west"], "domains": ["search-test-west"], "ids": ids}
     assert record.intent == {
         "tables": [TARGET],
         "domains": [DOMAIN],
+        "ids": {"tables": {TARGET: "id-1"}, "domains": {DOMAIN: "made 1"}},
         "further": {WEST: found, NORTH: found},
         "recorded": True,
     }
@@ -77,7 +86,8 @@ def test_one_region_is_recorded_as_it_always_was() -> None:
     there.refresh(chosen=ALONE)
     record = there.journal.step("run-1", "wipe")
     assert record is not None
-    assert record.intent == {"tables": [TARGET], "domains": [DOMAIN], "recorded": True}
+    ids = {"tables": {TARGET: "id-1"}, "domains": {DOMAIN: "made 1"}}
+    assert record.intent == {"tables": [TARGET], "domains": [DOMAIN], "ids": ids, "recorded": True}
     assert record.detail == "1 tables and 1 search domains deleted"
 
 

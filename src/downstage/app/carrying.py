@@ -20,6 +20,7 @@ from pathlib import Path
 from downstage.app.halting import Brake, BrakedClock, BrakedEngine, Halted
 from downstage.app.last_record import keep_unsent, last_outcome, waiting_step, write_down
 from downstage.app.notifying import PATIENCE, Herald, begun, ended
+from downstage.app.successors import watching
 from downstage.app.turns import Turn
 from downstage.app.wiring import RunPlaces, Sides, parts_for
 from downstage.aws.heart import Heart
@@ -36,10 +37,10 @@ from downstage.errors import (
     LeaseLost,
     TimeBoxReached,
 )
-from downstage.ports import EventSink, Journal, RunRecord
+from downstage.ports import EventSink, Journal, Recorded, RunRecord
 from downstage.report.as_json import render_json
 from downstage.report.markdown import render_markdown
-from downstage.workflow.parts import Parts
+from downstage.workflow.parts import Parts, Shared
 from downstage.workflow.refresh import run_steps
 from downstage.workflow.stopped import mark_told
 
@@ -71,7 +72,8 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a run is carried through with."""
+    """What a run is carried through with. `known` gives what can be read of all runs of the environment, where that is
+    more than the journal."""
 
     sides: Sides
     environments: tuple[Environment, ...]
@@ -81,6 +83,7 @@ class Setting:
     turn: Turn
     time_box: float | None = None
     herald: Herald | None = None
+    known: Callable[[], Recorded] | None = None
 
 
 def carry(setting: Setting, run: RunRecord, *, resumed: bool) -> Finished:
@@ -99,7 +102,7 @@ def carry(setting: Setting, run: RunRecord, *, resumed: bool) -> Finished:
         f"'downstage resume {run.run_id}'"
     )
     try:
-        with _beating(setting.turn, run, brake), brake.ready(setting.time_box, over):
+        with _beating(setting, run, brake), brake.ready(setting.time_box, over):
             try:
                 parts = parts_for(
                     setting.sides,
@@ -112,7 +115,7 @@ def carry(setting: Setting, run: RunRecord, *, resumed: bool) -> Finished:
                     stop_at=_stop_at(setting.time_box),
                     clock=BrakedClock(brake),
                 )
-                parts = _braked(parts, brake)
+                parts = replace(_braked(parts, brake), shared=_shared(setting))
                 run_steps(parts, InlineDurable(), run.settings["steps"])
                 state = "finished"
             except DownstageError as problem:
@@ -255,12 +258,23 @@ def _checks(turn: Turn, brake: Brake) -> Callable[[], None]:
     return check
 
 
+def _shared(setting: Setting) -> Shared:
+    """What other runs have done to the environment, and how they are told that this one loads it."""
+    known = setting.known or (lambda: setting.journal)
+    return Shared(known, setting.turn.loading, lambda: setting.turn.loaded_by)
+
+
 @contextmanager
-def _beating(turn: Turn, run: RunRecord, brake: Brake) -> Iterator[None]:
-    """Keeps the lease while the block runs; stops the run in good time if that fails, and the process if it must."""
-    lease = turn.lease
+def _beating(setting: Setting, run: RunRecord, brake: Brake) -> Iterator[None]:
+    """Keeps the lease while the block runs; stops the run in good time if that fails, and the process if it must. A run
+    without a lease is stopped when somebody else takes it over."""
+    lease = setting.turn.lease
     if not isinstance(lease, EnvironmentLease):
-        yield
+        gone = LeaseLost(
+            f"run {run.run_id} stops, for somebody has given it up or goes on with it ('downstage cancel' or 'resume')"
+        )
+        with watching(setting.journal, run, lambda: brake.pull(gone)):
+            yield
         return
 
     def losing() -> None:
@@ -288,7 +302,7 @@ def note_weak_lock(events: EventSink, environment: str) -> None:
     events.emit(
         Note(
             f"only this state directory knows of this run: another machine could refresh {environment} at the same "
-            "time; set 'control_table: downstage-control' to rule that out"
+            "time; set 'control_table: downstage-control', or leave 'journal' out, to rule that out"
         )
     )
 

@@ -19,11 +19,12 @@ from downstage.ci.circleci_start import PipelineStart
 from downstage.ci.command import CommandDeployer
 from downstage.ci.github import DispatchStart
 from downstage.ci.github_deploy import GitHubDeployer
+from downstage.ci.kept_flags import KeptFlags
 from downstage.console.redaction import redact
 from downstage.domain.flags import read_values
 from downstage.domain.plan import MaskingPlan, RefreshPlan
 from downstage.errors import ConfigError
-from downstage.ports import Clock, Deployer
+from downstage.ports import Clock, Deployer, Sealer
 
 _ADVICE = "make a token at the CI, and put it there"
 
@@ -32,26 +33,35 @@ SessionMaker = Callable[[], Session]
 
 
 def make_deployer(
-    plan: RefreshPlan, source: Session, target: Session, clock: Clock, environ: Mapping[str, str]
+    plan: RefreshPlan,
+    source: Session,
+    target: Session,
+    clock: Clock,
+    environ: Mapping[str, str],
+    *,
+    sealer: Callable[[], Sealer],
+    run_id: str,
 ) -> Deployer | None:
-    """The deployer that the plan names, if any. Nothing is called yet."""
+    """The deployer that the plan names, if any, for the run. Nothing is called yet."""
     if plan.deploy is None:
         return None
     options = plan.deploy.options
     flags = partial(read_values, plan.flags, FlagWriter(target).read)
+    kept = KeptFlags(flags, sealer, run_id)
     match plan.deploy.kind:
         case "clone":
             return CloneDeployer(source, target, plan.tables, plan.search, plan.streams)
         case "circleci":
-            return _circleci(options, target, clock, environ, flags)
+            return _circleci(options, target, clock, environ, kept)
         case "github":
             start = DispatchStart(
                 github_client(options, lambda: target, "deploy.github.token", clock, environ),
                 clock,
                 options["workflow"],
                 options["branch"],
+                shown=options["run_input"] or "",
             )
-            return GitHubDeployer(start, inputs=options["inputs"], patience=options["patience"], flags=flags)
+            return GitHubDeployer(start, inputs=options["inputs"], patience=options["patience"], flags=kept)
         case "command":
             return _command(plan, options, clock, environ, flags)
         case kind:
@@ -84,7 +94,7 @@ def _circleci(
     target: Session,
     clock: Clock,
     environ: Mapping[str, str],
-    flags: Callable[[], Mapping[str, str]],
+    flags: KeptFlags,
 ) -> Deployer:
     client = circleci_client(options, lambda: target, "deploy.circleci.token", clock, environ)
     project, branch, patience = options["project"], options["branch"], options["patience"]

@@ -1,4 +1,5 @@
-"""What lanes on other machines do not have: variables and files of this machine, its journal, functions of the user's.
+"""What lanes on other machines do not have: variables and files of this machine, who is signed in here, its journal,
+functions of the user's.
 
 Each is refused in one line before anything is entered or wiped; `downstage check` finds the same.
 """
@@ -22,6 +23,18 @@ def refuse_keys_of_here(plan: RefreshPlan, who: str) -> None:
                 f"{name} is {kind}:…, which {who} does not have: keep the key in secretsmanager: or ssm:, where it is "
                 "read with the source's role"
             )
+
+
+def refuse_launcher_of_here(plan: RefreshPlan, who: str) -> None:
+    """Raises ConfigError if exports would be read there as whoever happens to be signed in: the launcher has no role
+    that `who`, one worker, could become, nor a profile that it could have as well."""
+    exporter = plan.exporter
+    if exporter is None or exporter.profile is not None or not any(pair.export is not None for pair in plan.tables):
+        return
+    raise ConfigError(
+        f"exports are read as the launcher, which {who} is not: set 'launcher: {{exports: false}}', name a profile for "
+        f"{plan.source.name} that every machine has, or copy with --engine local"
+    )
 
 
 def refuse_journal_of_here(plan: RefreshPlan, kind: str) -> None:

@@ -6,13 +6,14 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from downstage.app.background import runner_is_up
 from downstage.app.carrying import write_report
-from downstage.app.precedence import CHANGING, ENDED
+from downstage.app.precedence import CHANGING, ENDED, loaded_since
 from downstage.app.runs import Project
 from downstage.app.turns import Turn
 from downstage.app.wiring import Sides
@@ -52,7 +53,8 @@ def cancel(
     monotonic: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Cancelled:
-    """Stops the run wherever it is going on, puts the consumers back, ends it for good and frees the environment.
+    """Stops the run wherever it is going on, puts the consumers back, ends it for good and frees the environment. The
+    runner that carries it goes on with its other runs.
 
     May be repeated if it fails on the way: the run is not ended before the consumers are as they should be.
     """
@@ -74,6 +76,7 @@ def cancel(
                 if monotonic() > deadline:
                     raise
             sleep(_PAUSE)
+            _ask_to_stop(project, run)  # it may have gone on since, in the runner's next piece
         return _give_up(project, run, turn)
 
 
@@ -86,13 +89,18 @@ def approve(project: Project, run_id: str) -> tuple[RunRecord, Sequence[str]]:
 
 
 def _ask_to_stop(project: Project, run: RunRecord) -> None:
-    """A process on this machine by a signal, one elsewhere through the lease."""
-    process = project.lock(run.environment).holder(run.run_id)
-    if process and process != os.getpid() and project.state_of(run) == "running":
-        os.kill(process, signal.SIGTERM)
-        return
-    if run.kind in CHANGING:
-        project.ask_to_stop(run)
+    """A process on this machine that carries nothing else by a signal; any other through the lease, or, where there is
+    none, by taking the run from it: it looks into the journal every few seconds."""
+    lock = project.lock(run.environment)
+    process = lock.process(run.run_id)
+    going_on = project.state_of(project.find(run.run_id)) == "running"
+    if process and process != os.getpid() and going_on and not runner_is_up(project.state):
+        with suppress(ProcessLookupError, PermissionError):  # it has ended, or is another user's: asked, then
+            os.kill(process, signal.SIGTERM)
+            return
+    asked = run.kind in CHANGING and project.ask_to_stop(run)
+    if not asked and going_on and lock.holder(run.run_id) is not None:
+        project.journal(run.environment).take_over(run.run_id)
 
 
 def _give_up(project: Project, run: RunRecord, turn: Turn) -> Cancelled:
@@ -103,7 +111,7 @@ def _give_up(project: Project, run: RunRecord, turn: Turn) -> Cancelled:
         raise UsageError(f"run {run.run_id} has ended meanwhile ({now.state}): there is nothing to cancel")
     taken = journal.take_over(run.run_id)
     turn.keeps = run.kind == "refresh"
-    said = _consumers(project, taken) if run.kind == "refresh" else ""
+    said = _consumers(project, taken, turn) if run.kind == "refresh" else ""
     ended = _now()
     journal.end_run(taken.run_id, taken.epoch, "cancelled", ended)
     turn.keeps = False
@@ -111,18 +119,29 @@ def _give_up(project: Project, run: RunRecord, turn: Turn) -> Cancelled:
     return Cancelled(taken, said, outcome, write_report(project.state, outcome))
 
 
-def _consumers(project: Project, run: RunRecord) -> str:
+def _consumers(project: Project, run: RunRecord, turn: Turn) -> str:
     """Puts the consumers back as they were before the run, and says how they stand."""
     sides = Sides.of(project.plan(run.environment))
     plan = sides.plan
 
     def guard() -> None:
+        turn.check()
         guards.check_accounts(plan, project.environments())
         guards.check_identity(plan.target, sides.target.caller(), project.environments())
 
     control = MappingControl(sides.target, plan.streams) if plan.streams else None
     admin = TableControl(sides.target)
-    return put_back(project.journal(run.environment), run, control, plan, guard, lambda one: alive(plan, one, admin))
+    known = project.known(run.environment)
+    return put_back(
+        project.journal(run.environment),
+        run,
+        control,
+        plan,
+        guard,
+        lambda one: alive(plan, one, admin),
+        known,
+        loaded_since(known, run, turn.loaded_by),
+    )
 
 
 def _now() -> str:

@@ -22,7 +22,8 @@ from downstage.console.redaction import redact
 from downstage.domain.environment import Environment
 from downstage.domain.glue import GluePlan, GlueRun
 from downstage.domain.plan import RefreshPlan
-from downstage.engines.glue import RUN, GlueEngine, GlueOrder
+from downstage.engines.glue import RUN, GlueEngine, GlueOrder, in_the_way
+from downstage.engines.glue_starts import Starts
 from downstage.errors import ConfigError, DownstageError, GuardRefused
 from downstage.ports import Clock, Engine, RunRecord, Sealer
 
@@ -69,7 +70,11 @@ def problems(plan: RefreshPlan) -> list[DownstageError]:
         return []
     try:
         glue = check(plan)
-        refuse_unless_ready(*job_of(plan, glue), glue)
+        jobs, parcels = job_of(plan, glue)
+        refuse_unless_ready(jobs, parcels, glue)
+        for run in jobs.runs():
+            if not run.ended:
+                raise in_the_way(glue.job, run)
     except DownstageError as error:
         return [error]
     return []
@@ -103,17 +108,17 @@ def job_of(plan: RefreshPlan, glue: GluePlan) -> tuple[GlueJob, BucketParcels]:
 
 
 def engine_of(plan: RefreshPlan, run: RunRecord, sealer: Sealer, clock: Clock) -> Callable[[], Engine]:
-    """Makes engines for the lanes of one run. Raises ConfigError if they cannot run there, and GuardRefused."""
+    """Makes engines for the lanes of one run. Raises ConfigError if they cannot run there, and GuardRefused. Before a
+    refresh wipes anything it is seen to that the job is ready and free, and that no earlier attempt still writes."""
     glue = check(plan)
     jobs, parcels = job_of(plan, glue)
-    if run.kind == "refresh":  # before anything is wiped
-        refuse_unless_ready(jobs, parcels, glue)
+    folder = f"{glue.prefix}parcels/{run.run_id}/"
     order = GlueOrder(
         job=glue.job,
         run_id=run.run_id,
         epoch=run.epoch,
         at_once=plan.engine.workers,
-        prefix=glue.prefix,
+        folder=folder,
         bucket=glue.bucket,
         where=glue.region,
         arguments={
@@ -125,9 +130,14 @@ def engine_of(plan: RefreshPlan, run: RunRecord, sealer: Sealer, clock: Clock) -
         first_line=first_line,
     )
 
-    def make() -> Engine:
-        return GlueEngine(jobs, parcels, sealer, order, clock, lambda: refuse_unless_ready(jobs, parcels, glue))
+    starts = Starts(parcels, folder, run.epoch, clock.now)
 
+    def make() -> GlueEngine:
+        return GlueEngine(jobs, parcels, sealer, order, clock, lambda: refuse_unless_ready(jobs, parcels, glue), starts)
+
+    if run.kind == "refresh":
+        refuse_unless_ready(jobs, parcels, glue)
+        make().clear_the_way()
     return make
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import re
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,9 @@ from downstage.errors import ConfigError, UsageError
 
 PYTHON = "3.11"
 PLATFORMS = ("manylinux2014_x86_64", "manylinux_2_17_x86_64", "manylinux_2_28_x86_64")
+GLIBC = (2, 34)
+"""Of Amazon Linux 2023, which Glue 5 runs on. A wheel for a newer one installs nowhere there."""
+
 _LEFT_OUT = {".so", ".pyd", ".pyc", ".c", ".pyx", ".pxi"}
 _INFO = f"downstage-{__version__}.dist-info"
 _WHEEL = "Wheel-Version: 1.0\nGenerator: downstage\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
@@ -58,11 +62,13 @@ def own_wheel(files: Mapping[str, bytes]) -> tuple[str, bytes]:
 
 
 def given_wheel(path: Path, files: Mapping[str, bytes]) -> tuple[str, bytes]:
-    """A wheel of this Downstage that was built elsewhere, with compiled loops. Raises UsageError if it is another's."""
+    """A wheel of this Downstage that was built elsewhere, with compiled loops. Raises UsageError if it is another's, or
+    if Glue could not install it, or would without them."""
     try:
         content = path.read_bytes()
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             held = {name: archive.read(name) for name in archive.namelist() if name.endswith(".py")}
+            compiled = any(name.endswith(".so") for name in archive.namelist())
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     except zipfile.BadZipFile:
@@ -73,9 +79,27 @@ def given_wheel(path: Path, files: Mapping[str, bytes]) -> tuple[str, bytes]:
         raise UsageError(f"{path.name} is no wheel of downstage for Glue's Linux (manylinux, x86_64)")
     if not pure and not (path.name.endswith("x86_64.whl") and f"cp{PYTHON.replace('.', '')}" in tags):
         raise UsageError(f"{path.name} is not for Glue's Python and Linux: build one for cp311, manylinux, x86_64")
+    if not pure and not any(_runs_there(tag) for tag in tags[-1].split(".")):
+        raise UsageError(
+            f"{path.name} needs a newer Linux than Glue's, which has glibc {GLIBC[0]}.{GLIBC[1]}: build it for "
+            "manylinux_2_28"
+        )
+    if compiled is pure:
+        raise UsageError(
+            f"{path.name} {'says that it runs everywhere, but has' if pure else 'has no'} compiled loops: build it "
+            "with a C compiler, for cp311, manylinux, x86_64"
+        )
     if code_digest(held) != code_digest(files):
         raise UsageError(f"{path.name} is another downstage than this one: build it from the code that runs here")
     return path.name, content
+
+
+def _runs_there(tag: str) -> bool:
+    """Whether a platform that a wheel's name tells is one of Glue's."""
+    if tag in ("manylinux1_x86_64", "manylinux2010_x86_64", "manylinux2014_x86_64"):
+        return True
+    found = re.fullmatch(r"manylinux_(\d+)_(\d+)_x86_64", tag)
+    return found is not None and (int(found[1]), int(found[2])) <= GLIBC
 
 
 def dependencies(

@@ -18,19 +18,17 @@ from downstage import __version__
 from downstage.app.glue_bundle import bundle, code_digest, own_files
 from downstage.aws.glue import GlueJob
 from downstage.aws.parcels import BucketParcels
-from downstage.domain.glue import GluePlan
-from downstage.engines.spark_session import TRIES
+from downstage.domain.glue import TOGETHER, GluePlan
+from downstage.engines.spark_session import MUST
 from downstage.errors import ConfigError, GuardRefused
-
-TOGETHER = 2
-"""Runs at one time: of a refresh's tables, and of its buckets."""
 
 _AGAIN = "deploy it again with 'downstage glue deploy ENV'"
 
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """What a deployment left: where its files lie, the code's digest, the job's settings."""
+    """What a deployment left: where its files lie, the code's digest, and the job's settings, with what AWS added to
+    them by itself."""
 
     version: str
     code: str
@@ -90,10 +88,11 @@ def deploy(
         else:
             yield f"there already: s3://{glue.bucket}/{key}"
     wanted = settings_of(glue, script_key, bundle_key)
+    expected = {**({} if last is None else last.settings), **wanted}
     if current is None:
         jobs.create(wanted)
         yield f"created Glue job {glue.job}"
-    elif changed := list(differences(current, wanted, label="now")):
+    elif changed := list(differences(current, expected, label="now")):
         jobs.update(wanted)
         yield f"updated Glue job {glue.job}: " + "; ".join(changed)
     else:
@@ -103,13 +102,14 @@ def deploy(
         "code": code_digest(own_files()),
         "script": script_key,
         "bundle": bundle_key,
-        "settings": wanted,
+        "settings": {**(jobs.settings() or {}), **wanted},
     }
-    parcels.put(record_key(glue), json.dumps(record, indent=2).encode())
+    parcels.put(record_key(glue), json.dumps(record, indent=2, default=str).encode())
 
 
-def refuse_unless_ready(jobs: GlueJob, parcels: BucketParcels, glue: GluePlan) -> None:
-    """Raises ConfigError unless the job is deployed, as configured, of this code, and not changed since."""
+def refuse_unless_ready(jobs: GlueJob, parcels: BucketParcels, glue: GluePlan) -> Mapping[str, str]:
+    """Gives the arguments that the job has by itself. Raises ConfigError unless it is deployed, as configured, of this
+    code, and not changed since."""
     last, current = Deployed.read(parcels, glue), jobs.settings()
     if last is None or current is None:
         raise ConfigError(f"Glue job {glue.job} is not deployed: do that with 'downstage glue deploy ENV'")
@@ -126,9 +126,11 @@ def refuse_unless_ready(jobs: GlueJob, parcels: BucketParcels, glue: GluePlan) -
         )
     if last.code != code_digest(own_files()):
         raise ConfigError(f"Glue job {glue.job} has another code than this downstage {__version__}: {_AGAIN}")
-    outdated = [line.partition(":")[0] for line in differences(settings_of(glue, last.script, last.bundle), current)]
+    wanted = settings_of(glue, last.script, last.bundle)
+    outdated = [line.partition(":")[0] for line in differences({**last.settings, **wanted}, current)]
     if outdated:
         raise ConfigError(f"Glue job {glue.job} is not as configured ({', '.join(outdated)}): {_AGAIN}")
+    return dict(wanted["DefaultArguments"])
 
 
 def settings_of(glue: GluePlan, script: str, packages: str) -> dict[str, Any]:
@@ -143,7 +145,7 @@ def settings_of(glue: GluePlan, script: str, packages: str) -> dict[str, Any]:
             "--additional-python-modules": f"{where}{packages}",
             "--python-modules-installer-option": "--no-index",
             "--job-bookmark-option": "job-bookmark-disable",
-            "--conf": f"spark.speculation=false --conf spark.task.maxFailures={TRIES}",
+            "--conf": " --conf ".join(f"{name}={value}" for name, value in MUST.items()),
             "--TempDir": f"{where}{glue.prefix}temporary/",
         },
         "MaxRetries": 0,

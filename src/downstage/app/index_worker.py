@@ -24,21 +24,24 @@ from downstage.domain.refs import TargetTable
 from downstage.domain.together import together
 from downstage.errors import ConfigError
 from downstage.indexing.bulk import Bulk, Limits
+from downstage.indexing.flag_environment import flags_shown
 from downstage.indexing.mapping import ItemMapping, by_attributes, by_function
 from downstage.indexing.segment import IndexTask, index_segment
 from downstage.masking.strategies.hook import version_of
 from downstage.ports import Checkpoint, Lane, Made, NewDocument, RunRecord, SearchIndex
 from downstage.verify.compare import IndexExpectations
+from downstage.workflow.flag_values import opened_flags
 from downstage.workflow.parts import TableWork
 
 
 @dataclass(frozen=True, slots=True)
 class IndexOrder:
-    """Everything a worker must be told. Picklable; holds names, never credentials or keys."""
+    """Everything a worker must be told. Picklable; holds names, never credentials or keys. `flags` are sealed."""
 
     order: Order
     dry: bool
     only: tuple[str, ...] | None
+    flags: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +51,11 @@ class IndexWorker:
     worker: LaneWorker
 
     def backfill(
-        self, run: RunRecord, tables: Sequence[TableWork], *, dry: bool, only: Sequence[str] | None
+        self, run: RunRecord, tables: Sequence[TableWork], *, dry: bool, only: Sequence[str] | None, flags: str = ""
     ) -> Callable[[Lane], None]:
         """The function that does one lane."""
         order = self.worker.order(run, tables)
-        return partial(run_lane, IndexOrder(order, dry, None if only is None else tuple(only)))
+        return partial(run_lane, IndexOrder(order, dry, None if only is None else tuple(only), flags))
 
     def version(self, settings: Backfill) -> str:
         """Which mapping it is."""
@@ -91,10 +94,10 @@ def run_lane(wanted: IndexOrder, lane: Lane) -> None:
     documents = DomainControl(target).index(domain)
     work, journal = order.table(lane), open_journal(order.journal)
     task = IndexTask(f"{order.run_id}/{lane.task}", domain, documents.writable(), wanted.only)
-    mapping = mapping_of(order.search)
+    flags = opened_flags(wanted.flags, order.run_id, sealer)
     bulk = None if wanted.dry else bulk_to(documents)
 
-    async def make() -> None:
+    async def make(mapping: ItemMapping) -> None:
         async with transports(order.target) as (from_target,):
             table = TargetTable(order.target.account, order.target.region, work.target)
             pace = shared_pace(order, "verify", lane, order.rates.verify)
@@ -112,7 +115,8 @@ def run_lane(wanted: IndexOrder, lane: Lane) -> None:
                 for segment in lane.segments
             )
 
-    asyncio.run(make())
+    with flags_shown(flags):
+        asyncio.run(make(mapping_of(order.search)))
 
 
 def bulk_to(documents: SearchIndex) -> Bulk:

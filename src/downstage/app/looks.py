@@ -76,6 +76,7 @@ def problems(project: Project, environment: str, note: Callable[[str], None]) ->
         )
     )
     found.extend(engine_problems(project, sides.plan))
+    found.extend(_lease_problems(project, environment, note))
     found.extend(notifying.problems(project.config, environment, sides.target))
     _note_schedule(project, environment, note)
     found.extend(mapping_problems(sides.plan))
@@ -95,6 +96,19 @@ def engine_problems(project: Project, plan: RefreshPlan) -> list[DownstageError]
     except DownstageError as error:
         found.append(error)
     return [*found, *glue.problems(plan)]
+
+
+def _lease_problems(project: Project, environment: str, note: Callable[[str], None]) -> list[DownstageError]:
+    """Why the lease cannot be read. Notes who has the environment now."""
+    try:
+        holder = project.holder(environment)
+    except DownstageError as error:
+        return [error]
+    if holder is not None and holder.state != "free":
+        note(
+            f"{environment} is run {holder.run_id}'s ({holder.state}; {holder.who}, last heard of at {holder.renewed})"
+        )
+    return []
 
 
 def _note_schedule(project: Project, environment: str, note: Callable[[str], None]) -> None:
@@ -131,6 +145,7 @@ def preview(project: Project, environment: str) -> dict[str, list[str]]:
     return {
         "from": [f"{plan.source.name} (account {plan.source.account})"],
         "to": [f"{plan.target.name} (account {plan.target.account})"],
+        "kept to one run at a time by": [project.exclusion(environment)],
         "addresses become": [plan.masking.sink],
         "flags to set": [flag.label for flag in plan.flags],
         "tables to delete": tables,

@@ -21,7 +21,6 @@ from downstage.aws.session import Session
 from downstage.console.redaction import redact
 from downstage.domain.events import Event
 from downstage.domain.plan import BucketPair
-from downstage.errors import JournalError
 from downstage.masking.email import EmailPseudonyms
 from downstage.masking.nested import NestedMasker
 from downstage.ports import Lane, ObjectTransfer, RunRecord
@@ -65,17 +64,14 @@ def run_lane(order: ObjectOrder, lane: Lane) -> None:
     """Syncs what is left of one lane."""
     plan = order.order
     source, target = session(plan.source), session(plan.target)
-    guard(plan, source, target)
+    run = guard(plan, source, target)
     watch_lease(plan)
     pseudonyms, sealer = masking(plan.source, plan.masking)
     journal = open_journal(plan.journal)
-    run = journal.run(plan.run_id)
-    if run is None:
-        raise JournalError(f"run {plan.run_id} is not in the journal that its lanes were told")
     work = order.work(lane)
     with _told(order.lines) as emit:
         tools = ObjectTools(
-            run=_as_told(run, plan.epoch),
+            run=run,
             journal=journal,
             transfer=transfer_for(target, plan.source.region, work.pair),
             sealer=sealer,
@@ -94,11 +90,6 @@ def transfer_for(target: Session, source_region: str, pair: BucketPair) -> Objec
 def masker_for(pseudonyms: EmailPseudonyms) -> KeyMasker:
     """What makes a key free of addresses: as the tables' texts are."""
     return NestedMasker(pseudonyms.replace, pseudonyms.is_kept).text
-
-
-def _as_told(run: RunRecord, epoch: int) -> RunRecord:
-    """The run in the epoch that the order is of: a successor's epoch is not to be taken for it."""
-    return RunRecord(run.run_id, run.environment, run.kind, run.state, epoch, run.started, run.ended, run.settings)
 
 
 @contextmanager

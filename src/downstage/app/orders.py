@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from downstage.app.clock import SystemClock
-from downstage.app.places import ControlPlace, JournalPlace, beating_table
+from downstage.app.places import ControlPlace, JournalPlace, beating_table, open_journal
 from downstage.aws.heart import LeaseWatch
 from downstage.aws.http import DynamoTransport
 from downstage.aws.secrets import KeyReader
@@ -22,13 +22,13 @@ from downstage.aws.session import Session
 from downstage.copying.rates import Pace
 from downstage.domain.environment import Environment
 from downstage.domain.plan import MaskingPlan, Rates, SearchPlan
-from downstage.errors import GuardRefused, RunConflict
+from downstage.errors import GuardRefused, HeldByAnother, JournalError, RunConflict
 from downstage.masking.compile import compile_pseudonyms, fingerprint
 from downstage.masking.email import EmailPseudonyms
 from downstage.masking.keys import MaskKey
 from downstage.masking.sealing import KeySealer
 from downstage.planning import guards
-from downstage.ports import Lane
+from downstage.ports import Lane, RunRecord
 from downstage.verify.canaries import CanaryKey
 from downstage.workflow.parts import TableWork
 
@@ -70,15 +70,30 @@ async def transports(*environments: Environment) -> AsyncIterator[tuple[DynamoTr
             transport.close()
 
 
-def guard(order: Order, source: Session, target: Session) -> None:
-    """Before the first write of a lane: are we who the plan says, on both sides, with the mask it says?"""
+def guard(order: Order, source: Session, target: Session) -> RunRecord:
+    """Before the first write of a lane: are we who the plan says, on both sides, with the mask it says, and is the run
+    still ours? Gives the run. Raises GuardRefused or RunConflict."""
     if order.target.protected:
         raise GuardRefused(f"environment {order.target.name} is protected: a worker refused to write to it")
     guards.check_identity(order.source, source.caller())
+    return guard_reading(order, target)
+
+
+def guard_reading(order: Order, target: Session) -> RunRecord:
+    """The same for a lane that only reads the target. The run is asked for last: what a successor has begun, a lane of
+    its predecessor that Spark begins anew must not take for its own."""
     guards.check_identity(order.target, target.caller())
     key, *old = keys(order.source, order.masking)
     if fingerprint(order.masking, key, old) != order.mask_fingerprint:
         raise RunConflict("a worker reads another masking key than the run was started with: nothing was written")
+    run = open_journal(order.journal).run(order.run_id)
+    if run is None:
+        raise JournalError(f"run {order.run_id} is not in the journal that its lanes were told (nothing was written)")
+    if run.epoch != order.epoch:
+        raise HeldByAnother(
+            f"run {order.run_id} was taken over by another process: this lane does not begin (nothing was written)"
+        )
+    return run
 
 
 def canary_key(order: Order) -> CanaryKey:

@@ -76,6 +76,7 @@ def kind_of(config: Config, environ: Mapping[str, str]) -> Kind:
     return "dynamodb" if environ.get("CI", "").lower() not in ("", "0", "false", "no") else "sqlite"
 
 
-def lease_table(config: Config, kind: Kind) -> str | None:
-    """The table that holds the lease, if there is to be one."""
-    return config.control_table or (CONTROL_TABLE if kind == "dynamodb" else None)
+def control_table_of(config: Config) -> str | None:
+    """The table that holds the lease on whatever machine, and a CI's journal. None only where `journal: sqlite` says
+    that there is none."""
+    return config.control_table or (None if config.journal == "sqlite" else CONTROL_TABLE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from downstage.app.places import CONTROL_TABLE
+from downstage.app.places import control_table_of
 from downstage.app.runs import Project
 from downstage.config.schema import Config
 from downstage.domain.launcher import Launcher, OidcTrust
@@ -40,11 +40,6 @@ def roles(project: Project, environment: str) -> tuple[list[Role], list[str]]:
     """The roles of an environment's refresh, and what is to be said of them. Raises ConfigError."""
     needs = needs_of(project, environment)
     return roles_of(needs), _doubts(needs)
-
-
-def control_table_of(config: Config) -> str | None:
-    """The control table that a run may use, on this machine or in a CI: None only where there is never one."""
-    return config.control_table or (None if config.journal == "sqlite" else CONTROL_TABLE)
 
 
 def _doubts(needs: Needs) -> list[str]:

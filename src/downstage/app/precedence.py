@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from downstage.domain.outcome import StepState
 from downstage.errors import RunConflict
-from downstage.ports import Journal, RunRecord
+from downstage.ports import Journal, Recorded, RunRecord
 
 ENDED = ("finished", "cancelled", "superseded")
 """States of a run that has ended for good."""
@@ -64,18 +64,39 @@ def outlived(journal: Journal, finished: RunRecord) -> list[RunRecord]:
     ]
 
 
-def refuse_outdated(journal: Journal, record: RunRecord) -> None:
-    """A run's recorded intents are stale once a newer one has changed the environment: its wipe would hit new data."""
-    for run in journal.runs():
+LOADED_BEFORE = "loaded_before"
+"""The setting of a run that names the run which was the last to load the environment when it was entered."""
+
+
+def refuse_outdated(known: Recorded, record: RunRecord, loaded_by: str = "") -> None:
+    """A run's recorded intents are stale once a newer one has changed the environment: its wipe would hit new data.
+
+    `known` is what can be read of the environment's runs, `loaded_by` the run that the lease names as the last to load.
+    """
+    other = loaded_since(known, record, loaded_by)
+    if other:
+        raise RunConflict(
+            f"run {record.run_id} cannot be resumed: {other}, whose journal is not here, has loaded "
+            f"{record.environment} since; start over with "
+            f"'downstage refresh {record.environment}' (nothing was written)"
+        )
+    for run in known.runs():
         newer = (run.started, run.run_id) > (record.started, record.run_id) and run.environment == record.environment
-        if newer and run.kind in LOADING and _has_changed(journal, run):
+        if newer and run.kind in LOADING and _has_changed(known, run):
             raise RunConflict(
                 f"run {record.run_id} cannot be resumed: {run.run_id} has changed {record.environment} since; start "
                 f"over with 'downstage refresh {record.environment}' (nothing was written)"
             )
 
 
-def _has_changed(journal: Journal, run: RunRecord) -> bool:
+def loaded_since(known: Recorded, record: RunRecord, loaded_by: str) -> str:
+    """The run that has loaded the environment since this one was entered, if no journal here can tell what it did."""
+    if loaded_by in ("", record.run_id, record.settings.get(LOADED_BEFORE)):
+        return ""
+    return "" if any(run.run_id == loaded_by for run in known.runs()) else loaded_by
+
+
+def _has_changed(journal: Recorded, run: RunRecord) -> bool:
     """Whether the run has begun a step that writes to the target."""
     return any(
         step.name not in _LOOKS_ONLY and step.state not in (StepState.SKIPPED, StepState.PENDING)

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from downstage.errors import DownstageError, RunConflict, UsageError
+from downstage.errors import DownstageError, HeldByAnother, UsageError
 from downstage.ports import Lease
 
 _LOOKING = 1.0
@@ -30,6 +30,16 @@ class Turn:
     def __init__(self, lease: Lease | None) -> None:
         self.lease = lease
         self.keeps = False
+
+    @property
+    def loaded_by(self) -> str:
+        """The run that was the last to load the environment while it held the lease; empty if nobody can know."""
+        return "" if self.lease is None else self.lease.loaded_by
+
+    def loading(self) -> None:
+        """To be called before the run loads the environment. Raises LeaseLost."""
+        if self.lease is not None:
+            self.lease.loading()
 
     def check(self) -> None:
         """Raises LeaseLost if it could be another's turn by now."""
@@ -53,13 +63,13 @@ class LockFile:
     def __init__(self, state: Path, environment: str) -> None:
         self.environment = environment
         self._state = state
-        self._path = state / f"{environment}.lock"
+        self.path = state / f"{environment}.lock"
 
     def holder(self, run_id: str | None = None) -> int | None:
         """The process that holds the lock (for `run_id`, if that is given), or None. Only looks: the file stays as it
         is."""
         try:
-            with self._path.open() as lock:
+            with self.path.open() as lock:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 except BlockingIOError:
@@ -68,15 +78,23 @@ class LockFile:
             return None
         return None
 
+    def process(self, run_id: str) -> int | None:
+        """The process that holds the lock for the run, if it is of this machine: in a container on the same disk the
+        number would be another's."""
+        with suppress(FileNotFoundError), self.path.open() as lock:
+            if self.holder(run_id) and _fields(lock)[2] == socket.gethostname():
+                return _number(lock)
+        return None
+
     @contextmanager
     def held(self, patience: float = _LOOKING, run_id: str = "") -> Iterator[str]:
         """Holds the lock, and gives a name for this place that no other process can have at the same time.
 
-        Raises RunConflict if another process has it for longer than `patience` seconds.
+        Raises HeldByAnother if another process has it for longer than `patience` seconds.
         """
         try:
             self._state.mkdir(parents=True, exist_ok=True)
-            lock = self._path.open("a+")
+            lock = self.path.open("a+")
         except OSError as error:
             raise UsageError(
                 f"the state directory {self._state} cannot be used ({error.strerror}): correct 'state' in the "
@@ -86,13 +104,13 @@ class LockFile:
             deadline = time.monotonic() + patience
             while not _locked(lock):
                 if time.monotonic() > deadline:
-                    raise RunConflict(
+                    raise HeldByAnother(
                         f"another run of {self.environment} is going on (process {_number(lock) or 'unknown'}): wait "
                         "for it, or end it with 'downstage cancel RUN' (nothing was written)"
                     )
                 time.sleep(_LOOKING / 20)
             lock.truncate(0)
-            lock.write(f"{os.getpid()} {run_id}".strip())
+            lock.write(f"{os.getpid()} {run_id} {socket.gethostname()}" if run_id else str(os.getpid()))
             lock.flush()
             yield _place_of(lock)
 
@@ -112,14 +130,19 @@ def _locked(file: TextIO) -> bool:
 
 
 def _number(lock: TextIO) -> int:
-    lock.seek(0)
-    text = lock.read().partition(" ")[0].strip()
+    text = _fields(lock)[0]
     return int(text) if text.isdigit() else 0
 
 
 def _run_of(lock: TextIO) -> str:
+    return _fields(lock)[1]
+
+
+def _fields(lock: TextIO) -> tuple[str, str, str]:
+    """Process, run and host, as far as they are there."""
     lock.seek(0)
-    return lock.read().partition(" ")[2].strip()
+    process, run_id, host, *_ = [*lock.read().split(), "", "", ""]
+    return process, run_id, host
 
 
 def _place_of(lock: TextIO) -> str:

@@ -1,18 +1,20 @@
 """A refresh that a CI runs: what the CI is told when the process ends.
 
 A run whose time-box ended goes on in the CI's next pipeline, in a fresh container. One that ended well lets a waiting
-approval job through; one that did not has the waiting workflow cancelled. A run that another process holds, or that
-waits for a person's approval, says nothing: whoever waits, waits on.
+approval job through; one that did not, or that cannot go on, has the waiting workflow cancelled. A run that another
+process holds, or that waits for a person's approval, says nothing: whoever waits, waits on. Who waits has waited since
+the run began, which may be many pieces ago.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from downstage.app.runs import Finished
-from downstage.errors import ApprovalWanted, CiError, DownstageError, RunConflict, TimeBoxReached
+from downstage.errors import ApprovalWanted, CiError, DownstageError, HeldByAnother, TimeBoxReached
 from downstage.ports import Unattended
 
 LONGEST_DAYS = 14
@@ -31,10 +33,10 @@ class Told:
 
 def tell(ci: Unattended, finished: Finished, now: float) -> Told:
     """Tells the CI how a run ended, or that it goes on. `now` is seconds since the epoch."""
-    if isinstance(finished.error, ApprovalWanted | RunConflict):
+    if isinstance(finished.error, ApprovalWanted | HeldByAnother):
         return Told()
     run_id = finished.outcome.run_id
-    since = datetime.fromisoformat(finished.outcome.started).timestamp()
+    since = instant(finished.outcome.started)
     if finished.exit_code != TimeBoxReached.exit_code:
         return _told(lambda: ci.ended(well=finished.exit_code == 0, since=since))
     if now - since < LONGEST_DAYS * 86400:
@@ -46,11 +48,26 @@ def tell(ci: Unattended, finished: Finished, now: float) -> Told:
     return told if told.failure else Told(told.words, failure=CiError(endless))
 
 
-def tell_broken_off(ci: Unattended, error: Exception, now: float) -> Told:
-    """Tells the CI that no run could begin, or go on, for whatever reason."""
-    if isinstance(error, RunConflict):
+def tell_broken_off(ci: Unattended, error: Exception, since: float) -> Told:
+    """Tells the CI that no run could begin, or go on, for whatever reason, since when the run, or this call, began."""
+    if isinstance(error, HeldByAnother):
         return Told()
-    return _told(lambda: ci.ended(well=False, since=now))
+    return _told(lambda: ci.ended(well=False, since=since))
+
+
+def began(environment: str, run_id: str, now: float) -> float:
+    """When a run of the environment was begun, by its id alone: the journal may be what cannot be reached. `now` for
+    one that is yet to begin, or whose id does not say it."""
+    found = re.fullmatch(rf"{re.escape(environment)}-(\d{{8}}-\d{{6}})-\w+", run_id, re.ASCII)
+    try:
+        return now if found is None else datetime.strptime(f"{found[1]}Z", "%Y%m%d-%H%M%S%z").timestamp()
+    except ValueError:
+        return now
+
+
+def instant(text: str) -> float:
+    """Seconds since the epoch of an instant that the journal holds."""
+    return datetime.fromisoformat(text).timestamp()
 
 
 def _told(tell_it: Callable[[], Sequence[str]], *, goes_on: bool = False) -> Told:

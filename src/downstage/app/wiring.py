@@ -14,7 +14,7 @@ from downstage.app.around import look_around
 from downstage.app.clock import SystemClock
 from downstage.app.deep_lanes import DeepWorker
 from downstage.app.deployers import make_deployer
-from downstage.app.elsewhere import refuse_keys_of_here
+from downstage.app.elsewhere import refuse_keys_of_here, refuse_launcher_of_here
 from downstage.app.index_worker import IndexWorker
 from downstage.app.object_worker import ObjectWorker, masker_for, transfer_for
 from downstage.app.places import ControlPlace, JournalPlace
@@ -133,9 +133,10 @@ def engine_for(plan: RefreshPlan) -> Engine:
 
 
 def spark_settings(plan: RefreshPlan) -> SparkSettings:
-    """Where Spark is to run. Raises ConfigError if its workers could not read the masking keys there."""
+    """Where Spark is to run. Raises ConfigError if its workers could not read the masking keys or the exports there."""
     if not is_here(plan.engine.master):
         refuse_keys_of_here(plan, f"a worker of {plan.engine.master}")
+        refuse_launcher_of_here(plan, f"a worker of {plan.engine.master}")
     return SparkSettings(plan.engine.master, dict(plan.engine.conf))
 
 
@@ -160,9 +161,17 @@ def worker_for(plan: RefreshPlan, mask: str, places: RunPlaces, lanes: int) -> L
     )
 
 
-def deployer_for(sides: Sides, clock: Clock | None = None) -> Deployer | None:
-    """The deployer that the plan names, if any."""
-    return make_deployer(sides.plan, sides.source, sides.target, clock or SystemClock(), os.environ)
+def deployer_for(sides: Sides, clock: Clock | None = None, run_id: str = "") -> Deployer | None:
+    """The deployer that the plan names, if any; without a run one that is only to check."""
+    return make_deployer(
+        sides.plan,
+        sides.source,
+        sides.target,
+        clock or SystemClock(),
+        os.environ,
+        sealer=lambda: KeySealer(sides.key()),
+        run_id=run_id,
+    )
 
 
 def parts_for(
@@ -222,7 +231,7 @@ def parts_for(
         source_domains=DomainControl(sides.source),
         target_domains=DomainControl(sides.target),
         consumers=MappingControl(sides.target, plan.streams) if plan.streams else None,
-        deployer=deployer_for(sides, clock),
+        deployer=deployer_for(sides, clock, run.run_id),
         redact=redact,
         canary_key=CanaryKey(key.derive(CanaryKey.label(plan.masking.environment))),
         schemas=lambda: [twins.record(one) for one in twins.compared(sides.source, sides.target, twins.pairs_of(plan))],

@@ -14,6 +14,7 @@ from downstage.app.orders import (
     Order,
     canary_key,
     guard,
+    guard_reading,
     keys,
     masking,
     session,
@@ -151,6 +152,7 @@ def copy_lane(order: Order, lane: Lane) -> None:
 
 def verify_lane(order: Order, lane: Lane) -> None:
     """Reads the lane's segments of the target, each from its last checkpoint."""
+    guard_reading(order, session(order.target))
     pseudonyms, sealer = masking(order.source, order.masking)
     work = order.table(lane)
     journal = open_journal(order.journal)

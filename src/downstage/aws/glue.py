@@ -8,25 +8,15 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from downstage.aws.passing import code_of, is_passing
 from downstage.aws.session import Session, calling
 from downstage.domain.glue import GlueRun
 from downstage.errors import NotFound, RunConflict, Unreachable
 
 NEWEST = 200
 
-SETTINGS = (
-    "Description",
-    "Role",
-    "ExecutionProperty",
-    "Command",
-    "DefaultArguments",
-    "MaxRetries",
-    "Timeout",
-    "GlueVersion",
-    "WorkerType",
-    "NumberOfWorkers",
-)
-"""What of a job is deployed, and compared: AWS tells more."""
+OF_AWS = frozenset(("Name", "CreatedOn", "LastModifiedOn", "AllocatedCapacity", "MaxCapacity"))
+"""What GetJob tells of a job and nobody sets: its name, its times, and what its workers come to."""
 
 TAGS = {"managed-by": "downstage"}
 
@@ -46,7 +36,7 @@ class GlueJob:
         return [_run(told) for told in answer.get("JobRuns", ())]
 
     def run(self, run_id: str) -> GlueRun:
-        """One run."""
+        """One run. Raises Unreachable for an answer that says nothing of it."""
         with self._calling("look at a run"):
             return _run(self._session.client("glue").get_job_run(JobName=self._job, RunId=run_id)["JobRun"])
 
@@ -56,16 +46,12 @@ class GlueJob:
             try:
                 answer = self._once.client("glue").start_job_run(JobName=self._job, Arguments=dict(arguments))
             except ClientError as error:
-                if _code(error) == "ConcurrentRunsExceededException":
-                    raise RunConflict(
-                        f"job {self._job} has as many active runs as it may: wait for their end, or end them "
-                        "('downstage glue stop ENV'); nothing was started"
-                    ) from None
-                if _may_have_begun(error):
-                    raise Unreachable(
-                        f"Glue does not say whether it started a run of job {self._job} ({_code(error)})", _code(error)
-                    ) from None
-                raise
+                if code_of(error) != "ConcurrentRunsExceededException":
+                    raise
+                raise RunConflict(
+                    f"job {self._job} has as many active runs as it may: wait for their end, or end them "
+                    "('downstage glue stop ENV'); nothing was started"
+                ) from None
         return str(answer["JobRunId"])
 
     def stop(self, run_id: str) -> None:
@@ -76,13 +62,13 @@ class GlueJob:
     # -- the job itself
 
     def settings(self) -> dict[str, Any] | None:
-        """The job's settings, as `SETTINGS` names them; None if there is no such job."""
+        """All that is set of the job, by us or by others; None if there is no such job."""
         try:
             with self._calling("read the settings"):
                 told = self._session.client("glue").get_job(JobName=self._job)["Job"]
         except NotFound:
             return None
-        return {name: told[name] for name in SETTINGS if name in told}
+        return {name: value for name, value in told.items() if name not in OF_AWS and _is_set(value)}
 
     def create(self, settings: Mapping[str, Any]) -> None:
         """Makes the job."""
@@ -96,12 +82,18 @@ class GlueJob:
 
     @contextmanager
     def _calling(self, what: str) -> Iterator[None]:
-        """As `session.calling`; AWS says EntityNotFoundException where it means that there is no such job."""
+        """As `session.calling`; AWS says EntityNotFoundException where it means that there is no such job, and an
+        answer that passes is none."""
         with calling(self._session.environment, f"{what} of Glue job {self._job}"):
             try:
                 yield
             except ClientError as error:
-                if _code(error) != "EntityNotFoundException":
+                if is_passing(error):
+                    raise Unreachable(
+                        f"could not {what} of Glue job {self._job}: AWS answered {code_of(error)}; try again later",
+                        code_of(error),
+                    ) from None
+                if code_of(error) != "EntityNotFoundException":
                     raise
                 raise NotFound(
                     f"there is no Glue job {self._job}, or no such run: deploy it with 'downstage glue deploy ENV'",
@@ -109,14 +101,9 @@ class GlueJob:
                 ) from None
 
 
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def _may_have_begun(error: ClientError) -> bool:
-    """An answer that says nothing of the run: AWS's own failure, or too many calls."""
-    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    return status >= 500 or _code(error) in ("ThrottlingException", "OperationTimeoutException")
+def _is_set(value: Any) -> bool:
+    """Whether it says more than leaving it out. 0 does."""
+    return not (value is None or value is False or value in ("", {}, []))
 
 
 def _run(told: Mapping[str, Any]) -> GlueRun:

@@ -10,7 +10,8 @@ import threading
 from collections.abc import Callable
 
 from downstage.aws.control_table import ControlTable
-from downstage.aws.lease import BEAT, MARGIN, PK, SECONDS, EnvironmentLease, Seen
+from downstage.aws.lease import BEAT, MARGIN, SECONDS, EnvironmentLease
+from downstage.aws.lease_item import PK, Seen
 from downstage.errors import DownstageError, LeaseLost
 from downstage.ports import Clock
 
@@ -42,7 +43,7 @@ class Heart:
         self.stop()
 
     def stop(self) -> None:
-        """No more beats. A renewal that is under way may still end; it does no harm."""
+        """No more beats. One that is under way may still end: what was let go of meanwhile it does not renew."""
         self._ended.set()
 
     def _renew(self) -> None:

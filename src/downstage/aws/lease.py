@@ -4,8 +4,9 @@ How it is safe without trusting clocks: whoever waits for a holder to be gone wa
 and takes over only if the beat stood still for a whole lease (and the longest request, if it is another run). The
 holder counts from *before* its last renewal was sent, so it always stops first. Each acquisition has a higher epoch.
 
-Rules: nothing personal in the item, only a run id and a host or role name; a renewal that finds another mark is lost
-for good; only the run that holds it may be resumed without `take_over`; the item is never deleted.
+Rules: nothing personal in the item, only run ids and a host or role name; a renewal that finds another mark, or that
+the lease was let go of, is lost for good; only the run that holds it may be resumed without `take_over`; the item is
+never deleted, and says which run was the last to load the environment, whatever journal that run is in.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from downstage.aws.control_table import ControlTable
-from downstage.errors import JournalError, LeaseLost, RunConflict
+from downstage.aws.lease_item import PK, Seen, held_item, loaded_by
+from downstage.errors import HeldByAnother, JournalError, LeaseLost
 from downstage.ports import Clock, Holder, Item
 
 SECONDS: Final = 60.0
@@ -34,29 +35,6 @@ LONGEST_REQUEST: Final = 60.0
 """A request that was sent just before the holder stopped may have its effect so much later."""
 
 _LOOK: Final = 2.0
-PK: Final = "lease"
-"""The partition of the control table in which leases are."""
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """The item as it was read."""
-
-    run_id: str
-    who: str
-    place: str
-    state: str
-    renewed: float
-    beat: int
-    epoch: int
-    mark: str
-
-    @classmethod
-    def of(cls, item: Item) -> Seen:
-        """From typed JSON."""
-        text = {name: item[name]["S"] for name in ("run_id", "who", "place", "state", "mark")}
-        number = {name: item[name]["N"] for name in ("beat", "epoch")}
-        return cls(**text, renewed=float(item["renewed"]["N"]), beat=int(number["beat"]), epoch=int(number["epoch"]))
 
 
 class EnvironmentLease:
@@ -86,6 +64,9 @@ class EnvironmentLease:
         self._place = place
         self._say = say
         self._mark = ""
+        self._run_id = ""
+        self._loaded_by = ""
+        self._left = False
         self._valid_until = 0.0
         self._stop_wanted = False
         self._lock = threading.Lock()
@@ -93,8 +74,10 @@ class EnvironmentLease:
     # -- getting it
 
     def acquire(self, run_id: str, *, take_over: bool = False) -> None:
-        """Gets the lease for the run. May wait for as long as it takes to be sure that a silent holder is dead."""
+        """Gets the lease for the run. May wait for as long as it takes to be sure that a silent holder is dead, or that
+        what one that has parked had under way is over."""
         self._table.ensure()
+        self._run_id = run_id
         mark = uuid.uuid4().hex
         while True:
             seen = self._seen()
@@ -105,22 +88,25 @@ class EnvironmentLease:
                 self._refuse(seen, run_id, take_over)
                 if seen.state == "held" and not self._dead(seen):
                     self._watch(seen, run_id)
+                elif seen.state == "parked" and seen.run_id != run_id:
+                    self._let_end(seen)
             sent = self._clock.monotonic()
             try:
-                done = self._take(seen, run_id, mark)
+                taken = self._take(seen, run_id, mark)
             except JournalError:
                 now = self._seen()
                 if now is None or now.mark != mark:
                     raise
                 self._recognise(mark)
                 return
-            if done:
+            if taken is not None:
                 self._hold(mark, sent + SECONDS)
+                self._loaded_by = loaded_by(taken)
                 return
 
     def _hold(self, mark: str, until: float) -> None:
         with self._lock:
-            self._mark, self._valid_until, self._stop_wanted = mark, until, False
+            self._mark, self._valid_until, self._stop_wanted, self._left = mark, until, False, False
 
     def _recognise(self, mark: str) -> None:
         """The lease is ours by a call whose answer was lost. When that was written is not known, so it is renewed."""
@@ -128,17 +114,17 @@ class EnvironmentLease:
         self.beat()
 
     def _refuse(self, seen: Seen, run_id: str, take_over: bool) -> None:
-        """Raises RunConflict if the environment is another run's and is not to be taken from it."""
+        """Raises HeldByAnother if the environment is another run's and is not to be taken from it."""
         if seen.state == "free" or seen.run_id == run_id or take_over:
             return
         since = f"last heard of at {_instant(seen.renewed)}"
         if seen.state == "parked":
-            raise RunConflict(
+            raise HeldByAnother(
                 f"{self._environment} belongs to run {seen.run_id}, which is parked ({seen.who}, {since}): go on with "
                 f"'downstage resume {seen.run_id}', end it with 'downstage cancel {seen.run_id}', or start over with "
                 "--take-over (nothing was written)"
             )
-        raise RunConflict(
+        raise HeldByAnother(
             f"another run of {self._environment} is going on: {seen.run_id} ({seen.who}, {since}): wait for it, or end "
             f"it with 'downstage cancel {seen.run_id}'; if it is dead, resume it, or start over with --take-over "
             "(nothing was written)"
@@ -153,7 +139,7 @@ class EnvironmentLease:
         return SECONDS if seen.run_id == run_id else SECONDS + LONGEST_REQUEST
 
     def _watch(self, seen: Seen, run_id: str) -> None:
-        """Returns when the holder's beat has stood still long enough. Raises RunConflict if it beats."""
+        """Returns when the holder's beat has stood still long enough. Raises HeldByAnother if it beats."""
         patience = self._silence(seen, run_id)
         self._say(
             f"{self._environment} is held by {seen.who} for run {seen.run_id}: waiting {patience:.0f} s to see whether "
@@ -166,18 +152,27 @@ class EnvironmentLease:
             if now is None or now.state != "held":
                 return
             if (now.mark, now.beat) != (seen.mark, seen.beat):
-                raise RunConflict(
+                raise HeldByAnother(
                     f"run {now.run_id} of {self._environment} is going on ({now.who}): wait for it, or end it with "
                     f"'downstage cancel {now.run_id}' (nothing was written)"
                 )
 
-    def _take(self, seen: Seen | None, run_id: str, mark: str) -> bool:
-        """Takes the lease from a holder that is still as it was seen (or from nobody); False if it is not."""
-        item = self._item(run_id, mark)
+    def _let_end(self, seen: Seen) -> None:
+        """Waits out what the process that has parked may have sent just before: threads of a runner live on, and nobody
+        knows by which clock it was told when."""
+        self._say(
+            f"run {seen.run_id} of {self._environment} was parked by {seen.who}: waiting {LONGEST_REQUEST:.0f} s until "
+            "what that had under way is over"
+        )
+        self._clock.sleep(LONGEST_REQUEST)
+
+    def _take(self, seen: Seen | None, run_id: str, mark: str) -> Item | None:
+        """Takes the lease from a holder that is still as it was seen (or from nobody); None if it is not."""
+        item = held_item(self._environment, run_id, mark, self._who, self._place, self._clock.now())
         if seen is None:
-            return self._table.create(item)
+            return item if self._table.create(item) else None
         values = {f":{name}": value for name, value in item.items() if name not in ("pk", "sk", "epoch")}
-        taken = self._table.update(
+        return self._table.update(
             PK,
             self._environment,
             "SET run_id = :run_id, who = :who, #place = :place, #state = :state, renewed = :renewed, beat = :beat, "
@@ -192,7 +187,6 @@ class EnvironmentLease:
             only_if="mark = :seen_mark and beat = :seen_beat and #state = :seen_state",
             names={"#state": "state", "#place": "place"},
         )
-        return taken is not None
 
     # -- keeping it
 
@@ -203,16 +197,49 @@ class EnvironmentLease:
             PK,
             self._environment,
             "SET beat = beat + :one, renewed = :now",
-            {":one": {"N": "1"}, ":now": {"N": f"{self._clock.now():.0f}"}, ":mark": {"S": self._mark}},
-            only_if="mark = :mark",
+            {
+                ":one": {"N": "1"},
+                ":now": {"N": f"{self._clock.now():.0f}"},
+                ":mark": {"S": self._mark},
+                ":held": {"S": "held"},
+            },
+            only_if="mark = :mark and #state = :held",
+            names={"#state": "state"},
+        )
+        with self._lock:
+            if item is None:
+                self._valid_until = float("-inf")
+            elif not self._left:  # else the answer came after it was let go of
+                self._valid_until = max(self._valid_until, sent + SECONDS)
+                self._stop_wanted = item.get("stop") == {"S": self._mark}
+                self._loaded_by = loaded_by(item)
+        self.check()
+
+    def loading(self) -> None:
+        """Enters the run as the last that has loaded the environment, before it does. Raises LeaseLost if somebody else
+        has the lease."""
+        if self.loaded_by == self._run_id:
+            return
+        item = self._table.update(
+            PK,
+            self._environment,
+            "SET loaded_by = :run_id",
+            {":run_id": {"S": self._run_id}, ":mark": {"S": self._mark}, ":held": {"S": "held"}},
+            only_if="mark = :mark and #state = :held",
+            names={"#state": "state"},
         )
         with self._lock:
             if item is None:
                 self._valid_until = float("-inf")
             else:
-                self._valid_until = max(self._valid_until, sent + SECONDS)
-                self._stop_wanted = item.get("stop") == {"S": self._mark}
+                self._loaded_by = self._run_id
         self.check()
+
+    @property
+    def loaded_by(self) -> str:
+        """The run that was the last to load the environment while it held the lease; empty if none has."""
+        with self._lock:
+            return self._loaded_by
 
     def left(self) -> float:
         """Seconds until the lease could expire."""
@@ -242,6 +269,8 @@ class EnvironmentLease:
         self._leave("free")
 
     def _leave(self, state: str) -> None:
+        with self._lock:  # from here on nothing is written, whether that can be told or not
+            self._left, self._valid_until = True, float("-inf")
         self._table.update(
             PK,
             self._environment,
@@ -250,8 +279,6 @@ class EnvironmentLease:
             only_if="mark = :mark",
             names={"#state": "state"},
         )
-        with self._lock:
-            self._valid_until = float("-inf")
 
     # -- looking
 
@@ -261,38 +288,25 @@ class EnvironmentLease:
         if seen is None:
             return None
         silent = seen.state == "held" and self._clock.now() - seen.renewed > SECONDS + LONGEST_REQUEST
-        return Holder(seen.run_id, seen.who, seen.state, _instant(seen.renewed), silent)
+        return Holder(seen.run_id, seen.who, seen.state, _instant(seen.renewed), silent, seen.loaded_by)
 
-    def ask_to_stop(self, run_id: str) -> None:
-        """Asks whoever holds the environment for this run to stop; it does so at its next beat."""
+    def ask_to_stop(self, run_id: str) -> bool:
+        """Asks whoever holds the environment for this run to stop, at its next beat. False if nobody holds it."""
         seen = self._seen()
         if seen is None or seen.run_id != run_id or seen.state != "held":
-            return
-        self._table.update(
+            return False
+        asked = self._table.update(
             PK,
             self._environment,
             "SET stop = :mark",
             {":mark": {"S": seen.mark}},
             only_if="mark = :mark",
         )
+        return asked is not None
 
     def _seen(self) -> Seen | None:
         item = self._table.get(PK, self._environment)
         return None if item is None else Seen.of(item)
-
-    def _item(self, run_id: str, mark: str) -> dict[str, Any]:
-        return {
-            "pk": {"S": PK},
-            "sk": {"S": self._environment},
-            "run_id": {"S": run_id},
-            "who": {"S": self._who},
-            "place": {"S": self._place},
-            "state": {"S": "held"},
-            "renewed": {"N": f"{self._clock.now():.0f}"},
-            "beat": {"N": "0"},
-            "epoch": {"N": "1"},
-            "mark": {"S": mark},
-        }
 
 
 def _instant(seconds: float) -> str:

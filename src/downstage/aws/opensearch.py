@@ -67,6 +67,16 @@ class DomainControl:
         except NotFound:
             return None
 
+    def identity(self, domain: str) -> str | None:
+        """When it was made: a domain's ARN and id are those of its name. None if there is no such domain."""
+        try:
+            with calling(self._session.environment, f"look when the search domain {domain} was made"):
+                settings = self._client.describe_domain_config(DomainName=domain)["DomainConfig"].values()
+        except NotFound:
+            return None
+        made = [setting["Status"]["CreationDate"] for setting in settings if "Status" in setting]
+        return min(made).isoformat() if made else ""
+
     def configuration(self, domain: str) -> Mapping[str, Any] | None:
         """What `restore` takes; None if there is no such domain, or it is being deleted."""
         status = self.description(domain)

@@ -1,6 +1,7 @@
 """The target's flags: items of a deploy table and SSM parameters, written, then read back consistently.
 
-Items travel as wire JSON (base64 for binaries), so the values are compared as they were given.
+Items travel as wire JSON (base64 for binaries), so the values are compared as they were given. A parameter keeps the
+type that it has, and an encrypted one (SecureString) its key: AWS would encrypt with its own, if none is named.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from downstage.aws.session import Session, calling
-from downstage.domain.plan import Flag, ItemFlag
-from downstage.errors import NotFound
+from downstage.domain.plan import Flag, ItemFlag, ParameterFlag
+from downstage.errors import AwsError, NotFound
 
 
 class FlagWriter:
@@ -36,7 +37,7 @@ class FlagWriter:
                 )
             else:
                 self._target.client("ssm").put_parameter(
-                    Name=flag.name, Value=flag.value, Type="String", Overwrite=True
+                    Name=flag.name, Value=flag.value, Overwrite=True, **self._as_it_is(flag)
                 )
 
     def read(self, flag: Flag) -> Mapping[str, Any] | str | None:
@@ -50,12 +51,39 @@ class FlagWriter:
                 )
                 item = answer.get("Item")
                 return None if item is None else {name: _from_boto(item[name]) for name in flag.values if name in item}
-            try:
-                with calling(self._target.environment, f"read the flag {flag.label}"):
-                    answer = self._target.client("ssm").get_parameter(Name=flag.name)
-            except NotFound:
-                return None
-            return str(answer["Parameter"]["Value"])
+            found = self._parameter(flag)
+            return None if found is None else str(found["Value"])
+
+    def _parameter(self, flag: ParameterFlag) -> Mapping[str, Any] | None:
+        """The parameter as it is now, decrypted; None if it is not there."""
+        try:
+            with calling(self._target.environment, f"read the flag {flag.label}"):
+                answer = self._target.client("ssm").get_parameter(Name=flag.name, WithDecryption=True)
+        except NotFound:
+            return None
+        found: Mapping[str, Any] = answer["Parameter"]
+        return found
+
+    def _as_it_is(self, flag: ParameterFlag) -> dict[str, str]:
+        """The type to write it with, and its key. A new one is plain text."""
+        found = self._parameter(flag)
+        if found is None:
+            return {"Type": "String"}
+        if found["Type"] != "SecureString":
+            return {"Type": found["Type"]}
+        return {"Type": found["Type"], "KeyId": self._key_of(flag)}
+
+    def _key_of(self, flag: ParameterFlag) -> str:
+        """The key that the newest version is encrypted with, as AWS names it. Of all calls that tell it, only the
+        parameter's history can be allowed for one parameter alone."""
+        pages = self._target.client("ssm").get_paginator("get_parameter_history").paginate(Name=flag.name)
+        newest = max((version for page in pages for version in page["Parameters"]), key=lambda one: one["Version"])
+        if not newest.get("KeyId"):
+            raise AwsError(
+                f"environment {self._target.environment.name}: AWS does not tell which key encrypts the flag "
+                f"{flag.label}: it is not overwritten; set it yourself, and take it from 'flags'"
+            )
+        return str(newest["KeyId"])
 
 
 def _to_boto(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -93,6 +93,14 @@ class TableControl:
                     return True
                 cursor = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
+    def identity(self, name: str) -> str | None:
+        """Its id, or (of a server that tells none) when it was made; None if there is no such table."""
+        try:
+            description = self.describe(name)
+        except NotFound:
+            return None
+        return str(description.get("TableId") or description["CreationDateTime"])
+
     def replicas(self, name: str) -> Sequence[Replica]:
         """Its copies in other regions; none of a table that is not there. Raises AwsError for a table whose copies
         cannot be removed one by one."""

@@ -1,24 +1,23 @@
 """Deployment by CircleCI: rerun the newest successful workflow of a name, or trigger a pipeline; follow it to success.
 
-The intent holds the time and what was there before; so an attempt that was killed finds what it started. What is newest
-since the intent decides: one that failed is not started again by us, a person reruns it at CircleCI, which is found.
+The intent holds the time, what was there before, and the flags that parameters name as they were then; so an attempt
+that was killed finds what it started, also if that has changed a flag. What is newest since the intent decides: one
+that failed is not started again by us, a person reruns it at CircleCI, which is found.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from downstage.ci.circleci import CircleCi, Workflow
 from downstage.ci.circleci_start import SEARCHED, PipelineStart, sight_of, sight_of_pipeline
 from downstage.ci.following import Sight, follow, start_once
+from downstage.ci.kept_flags import KeptFlags
 from downstage.domain.flags import substituted
 from downstage.errors import CiError
 from downstage.ports import Clock
-
-Flags = Callable[[], Mapping[str, str]]
-"""The flags' values by name, read back from AWS."""
 
 
 class RerunDeployer:
@@ -101,7 +100,7 @@ class TriggerDeployer:
         parameters: Mapping[str, Any],
         workflow: str | None,
         patience: float,
-        flags: Flags,
+        flags: KeptFlags,
     ) -> None:
         self._start = start
         self._parameters = parameters
@@ -116,8 +115,12 @@ class TriggerDeployer:
         self._start.mark()
 
     def intent(self) -> Mapping[str, Any]:
-        """When this was decided, and the newest pipeline before it."""
-        self._recorded_here = {"began": _now(self._start.clock), "newest": self._start.mark()}
+        """When this was decided, the newest pipeline before it, and the flags of then, sealed."""
+        self._recorded_here = {
+            "began": _now(self._start.clock),
+            "newest": self._start.mark(),
+            "flags": self._flags.kept(),
+        }
         return self._recorded_here
 
     def deploy(self, intent: Mapping[str, Any]) -> str:
@@ -125,7 +128,7 @@ class TriggerDeployer:
         circleci = self._start.circleci
         fresh = self._recorded_here is not None and self._recorded_here["began"] == intent["began"]
         self._recorded_here = None
-        parameters = substituted(self._parameters, self._flags())
+        parameters = substituted(self._parameters, self._flags.of(intent))
         pipeline_id = self._start.once(intent["newest"], parameters, fresh=fresh)
         url = f"https://app.circleci.com/pipelines/{self._start.project}"
 

@@ -80,11 +80,15 @@ def sight_of(workflow: Workflow) -> Sight:
 
 
 def sight_of_pipeline(circleci: CircleCi, pipeline_id: str, name: str | None, url: str) -> Sight:
-    """How far a pipeline is: the newest workflow of each name counts; of `name` alone if one is given."""
+    """How far a pipeline is: the newest workflow of each name counts; of `name` alone if one is given. While it is in
+    setup (dynamic configuration) it is going, whatever its setup workflow is called, unless that has ended badly."""
     pipeline, errors = circleci.pipeline(pipeline_id)
     if pipeline.state == "errored":
         return Sight(State.BADLY, f"errored ({errors or 'no reason given'})", url)
     newest = {workflow.name: workflow for workflow in circleci.workflows(pipeline_id)}
+    if pipeline.state != "created":  # in setup: what its configuration will start does not stand there yet
+        ended = [sight for sight in map(sight_of, newest.values()) if sight.state is State.BADLY]
+        return min(ended, key=lambda sight: _rank(sight.word), default=Sight(State.GOING, pipeline.state, url))
     counting = [workflow for workflow in newest.values() if name in (None, workflow.name)]
     if not counting:
         return Sight(State.GOING, "without a workflow yet", url)

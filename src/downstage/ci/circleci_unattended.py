@@ -7,11 +7,13 @@ workflow waits before its refresh starts) are approved or cancelled: one that ha
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from downstage.ci import names
 from downstage.ci.circleci import CircleCi, WaitingJob, Workflow
 from downstage.ci.circleci_start import SEARCHED, PipelineStart
+from downstage.errors import CiError
 
 _EARLIER = 3600.0
 
@@ -39,8 +41,10 @@ class CircleCiUnattended:
         """Starts the pipeline that resumes the run, unless it was started since the mark."""
         parameters = {**self._parameters, names.parameter(self._environment): True, names.RUN: run_id}
         pipeline_id = self._start.once(mark["newest"], parameters, fresh=True)
-        pipeline, _ = self._start.circleci.pipeline(pipeline_id)
-        return f"CircleCI goes on with it in pipeline {pipeline.number} of {self._start.project}"
+        name: str | int = pipeline_id
+        with suppress(CiError):  # the run goes on: whether its pipeline can be looked at says nothing of that
+            name = self._start.circleci.pipeline(pipeline_id)[0].number
+        return f"CircleCI goes on with it in pipeline {name} of {self._start.project}"
 
     def ended(self, *, well: bool, since: float) -> Sequence[str]:
         """Approves the jobs that wait for the refresh, or cancels their workflows."""

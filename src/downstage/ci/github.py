@@ -95,7 +95,8 @@ class DispatchStart:
     """A workflow that is dispatched once: ours is a dispatched run on the branch that is newer than the mark.
 
     GitHub tells no inputs of a run. Where the workflow's `run-name` shows the input `shown` (as the rendered one shows
-    the run to go on with), that tells ours from others. A resumed run follows the newest: a person may have mended it.
+    the run to go on with), that tells ours from others. Of those a resumed run follows the newest: a person may have
+    mended it; and where none shows anything, the newest of all.
     """
 
     github: GitHub

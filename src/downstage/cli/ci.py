@@ -68,7 +68,7 @@ def run(
     from downstage.app import automation
     from downstage.app.carrying import was_told
     from downstage.app.choosing import choose_steps
-    from downstage.app.unattended import tell, tell_broken_off
+    from downstage.app.unattended import began, instant, tell, tell_broken_off
     from downstage.console.progress import sink_for
 
     project = open_project(config, engine, workers)
@@ -79,16 +79,20 @@ def run(
     except Exception as error:
         _notify(project, environment, error, run_id, json=json)
         raise
+    since = began(environment, run_id, time.time())
     try:
-        if run_id and project.find(run_id).environment != environment:
-            raise UsageError(f"run {run_id} is not one of '{environment}'")
+        if run_id:
+            record = project.find(run_id)
+            if record.environment != environment:
+                raise UsageError(f"run {run_id} is not one of '{environment}'")
+            since = instant(record.started)
         with sink_for(sys.stdout if json else sys.stderr, json=json, verbose=False) as events:
             if run_id:
                 finished = project.resume(run_id, events, time_box=limit)
             else:
                 finished = project.start(environment, "refresh", choose_steps([], []), events, time_box=limit)
     except Exception as error:
-        _say(tell_broken_off(ci, error, time.time()), json=json)
+        _say(tell_broken_off(ci, error, since), json=json)
         if not was_told(error):
             _notify(project, environment, error, run_id, json=json)
         raise

@@ -11,6 +11,8 @@ from downstage.cli import options
 from downstage.cli.carry import open_project
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from downstage.domain.glue import GlueRun
 
 commands = typer.Typer(
@@ -58,12 +60,14 @@ def status(
 ) -> None:
     """Show what AWS says of a run's Glue runs, what they have cost, and how far the run is by its own journal.
 
-    The dollars are DPU-hours so far at the list price, or at 'prices' of the configuration; a minute is the least.
+    The dollars are DPU-hours so far at the list price, or at 'prices' of the configuration; a minute is the least. What
+    AWS has not counted yet is told as the most that it can be.
     With --json, a line for each Glue run, one for their total, and one for the run's own outcome.
 
     Example: downstage glue status test
     """
     import sys
+    from datetime import UTC, datetime
 
     import orjson
 
@@ -76,19 +80,20 @@ def status(
     record = project.find(run, environment)
     found = glue.runs_of(plan, record.run_id)
     price = project.config.config.prices.dpu_hour
+    now = datetime.now(UTC)
     for one in found:
-        _say(_record(one, price), _line(one, price), json=json)
-    hours = [one.dpu_hours for one in found]
-    total = sum(each for each in hours if each is not None)
+        _say(_record(one, now, price), _line(one, now, price), json=json)
+    total = sum(one.dpu_hours(now) or 0.0 for one in found)
+    counted = all(one.is_counted for one in found)
     if json:
         _say({"event": "total", "run_id": record.run_id, "state": project.state_of(record), "dpu_hours": total,
-              "dollars": total * price}, "", json=True)  # fmt: skip
+              "dollars": total * price, "at_most": not counted}, "", json=True)  # fmt: skip
         _say({"event": "outcome", "outcome": orjson.loads(render_json(project.outcome(record)))}, "", json=True)
         return
     if not found:
         typer.echo(f"{record.run_id} has no Glue runs among the newest of job {glue.glue_of(plan).job}")
     elif len(found) > 1:
-        typer.echo(f"together: {_cost(total, price)}")
+        typer.echo(f"together: {_cost(total, price, counted=counted)}")
     typer.echo(f"{record.run_id}: {project.state_of(record)}")
     print_outcome(project.outcome(record), sys.stdout)
 
@@ -116,20 +121,21 @@ def stop(
         typer.echo(f"{record.run_id} has no active Glue run")
 
 
-def _line(run: GlueRun, price: float) -> str:
-    words = [f"{run.run_id}  {run.state}", f"{run.seconds:,} s"]
-    if run.dpu_hours is not None:
-        words.append(_cost(run.dpu_hours, price))
+def _line(run: GlueRun, now: datetime, price: float) -> str:
+    words = [f"{run.run_id}  {run.state}", f"{run.seconds:,} s" if run.is_counted else "its time is not counted yet"]
+    hours = run.dpu_hours(now)
+    if hours is not None:
+        words.append(_cost(hours, price, counted=run.is_counted))
     words += [said for said in (run.detail, run.message) if said]
     return "  ".join(words)
 
 
-def _cost(hours: float, price: float) -> str:
-    return f"{hours:,.2f} DPU-hours, about ${hours * price:,.2f} so far"
+def _cost(hours: float, price: float, *, counted: bool) -> str:
+    return f"{'' if counted else 'at most '}{hours:,.2f} DPU-hours, about ${hours * price:,.2f} so far"
 
 
-def _record(run: GlueRun, price: float) -> dict[str, Any]:
-    hours = run.dpu_hours
+def _record(run: GlueRun, now: datetime, price: float) -> dict[str, Any]:
+    hours = run.dpu_hours(now)
     return {
         "event": "glue_run",
         "glue_run": run.run_id,
@@ -138,6 +144,7 @@ def _record(run: GlueRun, price: float) -> dict[str, Any]:
         "seconds": run.seconds,
         "dpu_hours": hours,
         "dollars": None if hours is None else hours * price,
+        "at_most": not run.is_counted,
         "detail": run.detail,
         "message": run.message,
     }

@@ -38,12 +38,10 @@ def on(
 
     Example: downstage streams on test
     """
-    from downstage.app.other_journal import refuse_unproven_elsewhere
     from downstage.workflow.proven import ACCEPT, NOBODY
 
     project = open_project(config)
-    accepted = [named if named == NOBODY else project.find(named).run_id for named in accept_unproven or ()]
-    refuse_unproven_elsewhere(project, environment, accepted)
+    accepted = [named if named == NOBODY else project.loader(environment, named) for named in accept_unproven or ()]
     settings = {ACCEPT: accepted} if accepted else {}
     carry(
         lambda events: project.start(environment, "streams", ("consumers-on",), events, settings=settings),

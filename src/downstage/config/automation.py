@@ -64,6 +64,11 @@ class GitHub(Model):
     branch: Branch = Field(description="The branch (or tag) to run the workflow on.")
     workflow: Text = Field(description="The workflow's file name, for example deploy.yml.")
     inputs: Parameters = Field(default={}, description="The inputs of workflow_dispatch. Texts may hold ${flags.NAME}.")
+    run_input: Text | None = Field(
+        default=None,
+        description="An input that is given the refresh's run, and that the workflow shows in its run-name as "
+        "'(run: ${{ inputs.NAME }})': so a resumed refresh tells its own dispatch from those of others.",
+    )
     token: KeyReference = Field(
         default=TOKENS["github"], description="Where a token is kept that may read and write Actions."
     )
@@ -73,6 +78,12 @@ class GitHub(Model):
         description="How long the deployment may take, for example 90m or 2h.",
         json_schema_extra={"default": "2h"},
     )
+
+    @model_validator(mode="after")
+    def _once(self) -> GitHub:
+        if self.run_input in self.inputs:
+            raise ValueError("gives the input of 'run_input' in 'inputs' too: Downstage sets it")
+        return self
 
 
 class Command(Model):

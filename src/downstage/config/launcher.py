@@ -99,7 +99,10 @@ def _prefix(value: str) -> str:
 
 def _version(value: str) -> str:
     if value not in GLUE_VERSIONS:
-        raise ValueError('must be "5.0" or "5.1": they have Python 3.11 and Spark 3.5; 4.0 has an older Python')
+        raise ValueError(
+            'must be "5.0" or "5.1": they have Python 3.11 and Spark 3.5; 4.0 has an older Python, and 6.0 has Python '
+            "3.13 and Spark 4, for which no bundle is made yet"
+        )
     return value
 
 

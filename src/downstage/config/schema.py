@@ -265,13 +265,13 @@ class Config(Model):
         default="auto",
         description="Where the progress of runs is kept. sqlite: a file in the state directory. dynamodb: the control "
         "table in the target's account, so that any machine can go on. auto: dynamodb where the environment variable "
-        "CI is set, else sqlite. A run stays in the journal it began in.",
+        "CI is set, else sqlite with the lease in the control table. A run stays in the journal it began in.",
     )
     control_table: ControlTableName | None = Field(
         default=None,
-        description="The control table in the target's account; made when it is needed. Named with 'journal: sqlite', "
-        "it holds the lease alone, which keeps other machines from refreshing the same environment at once. Default: "
-        "downstage-control where the journal is dynamodb, else none.",
+        description="The control table in the target's account; made when it is needed. It holds the lease, which "
+        "keeps other machines from refreshing the same environment at once, and the journal of runs in CI. Default: "
+        "downstage-control, but none with 'journal: sqlite'.",
     )
     environments: Annotated[dict[EnvironmentName, Environment], Field(min_length=1)] = Field(
         description="The environments, by name.",

@@ -16,6 +16,9 @@ from downstage.errors import ConfigError
 
 _REFERENCE = re.compile(r"\$\{flags\.([^}]+)\}")
 
+PREFIX = "DOWNSTAGE_FLAG_"
+"""What the names of the environment variables begin with."""
+
 Read = Callable[[Flag], Mapping[str, Any] | str | None]
 """What a flag is now, read consistently: typed attributes, a parameter's text, or None."""
 
@@ -72,7 +75,7 @@ def mentioned(value: Any) -> bool:
 
 def as_environment(flags: Mapping[str, str]) -> dict[str, str]:
     """The flags as environment variables."""
-    return {"DOWNSTAGE_FLAG_" + re.sub(r"[^A-Z0-9]", "_", name.upper()): value for name, value in flags.items()}
+    return {PREFIX + re.sub(r"[^A-Z0-9]", "_", name.upper()): value for name, value in flags.items()}
 
 
 def _value(name: str, flags: Mapping[str, str]) -> str:

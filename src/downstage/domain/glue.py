@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
+
+TOGETHER: Final = 2
+"""Runs at one time: of a refresh's tables, and of its buckets."""
 
 LEAST_SECONDS: Final = 60
 """What Glue charges at least."""
@@ -15,7 +19,9 @@ ENDED: Final = frozenset(("SUCCEEDED", "FAILED", "STOPPED", "TIMEOUT", "ERROR", 
 WORKER_DPUS: Final = {
     "G.1X": 1, "G.2X": 2, "G.4X": 4, "G.8X": 8, "G.12X": 12, "G.16X": 16, "R.1X": 1, "R.2X": 2, "R.4X": 4, "R.8X": 8,
 }  # fmt: skip
-"""DPUs a worker; a DPU has 4 cores."""
+"""DPUs a worker; a DPU has 4 cores. R.* have the cores of G.* and twice the memory, and AWS may ask more for them."""
+
+_UNCHARGED: Final = frozenset(("STARTING", "WAITING"))
 
 _CORES: Final = 4
 
@@ -53,7 +59,8 @@ class GluePlan:
 @dataclass(frozen=True, slots=True)
 class GlueRun:
     """One run of a job, as AWS tells of it. `message` is why it failed, `detail` why it waits; both are AWS's words.
-    `dpus` is None where they vary; `dpu_seconds` is what AWS has counted, where it does."""
+    `started` is the ISO instant at which it was asked for, `seconds` what it has run by AWS's count, which may stay 0
+    until it has ended. `dpus` is None where they vary; `dpu_seconds` is what AWS has counted, where it does."""
 
     run_id: str
     state: str
@@ -71,10 +78,20 @@ class GlueRun:
         return self.state in ENDED
 
     @property
-    def dpu_hours(self) -> float | None:
-        """What is charged so far: a minute at least, once it has begun. None if AWS does not say how much it has."""
-        if self.dpu_seconds is not None:
+    def is_counted(self) -> bool:
+        """Whether AWS has counted its time. It may not while a run goes on."""
+        return bool(self.dpu_seconds) or bool(self.seconds) or self.ended or self.state in _UNCHARGED
+
+    def dpu_hours(self, now: datetime) -> float | None:
+        """What is charged so far: a minute at least, once it has begun. None if AWS does not say how much it has.
+
+        For a run that is not `is_counted` it is the most that can be: as if it had run ever since it was asked for.
+        """
+        seconds: float = self.seconds
+        if not self.is_counted and self.started:
+            seconds = max((now - datetime.fromisoformat(self.started)).total_seconds(), LEAST_SECONDS)
+        elif self.dpu_seconds is not None:
             return self.dpu_seconds / 3600
         if self.dpus is None:
             return None
-        return self.dpus * max(self.seconds, LEAST_SECONDS) / 3600 if self.seconds else 0.0
+        return self.dpus * max(seconds, LEAST_SECONDS) / 3600 if seconds else 0.0

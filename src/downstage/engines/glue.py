@@ -1,10 +1,10 @@
 """The Glue engine: lanes as one run of an AWS Glue job, a Spark application that nobody here has to look after.
 
 What is to be done goes as a sealed parcel to the launcher's bucket, the job carries it out with the engine `spark`, and
-its sealed result grows there as lanes end. Nothing is started twice: the answer to a start that was lost is found by
-looking for the run that carries the parcel's name, and should two begin all the same, the first to claim the parcel
-carries it out. A run that an earlier epoch of ours left is ended first: whatever it still saved would be refused.
-A run of anybody else is left alone, and nothing begins beside it.
+its sealed result grows there as lanes end. Nothing is started twice: that a start is asked for is written down first
+(`glue_starts`), the answer to one that was lost is found by looking for the run that carries the parcel's name, and
+should two begin all the same, the first to claim the parcel carries it out. A run that an earlier epoch of ours left is
+ended first: whatever it still saved would be refused. Anybody else's run is left alone, and nothing begins beside it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from downstage.domain.glue import GlueRun
+from downstage.domain.glue import TOGETHER, GlueRun
+from downstage.engines.glue_starts import Starts
 from downstage.engines.parcel import Result, Work, claim_key, pack, result_key, unpack_result
-from downstage.errors import ConfigError, DownstageError, RunConflict, Unreachable
+from downstage.errors import ConfigError, CredentialsError, DownstageError, RunConflict, Unreachable
 from downstage.ports import Clock, Lane, Sealer
 from downstage.ports.glue import GlueJobs, Parcels
 
@@ -34,21 +35,24 @@ _LOOKS = 6
 _LOOK = 5.0
 _MISSED = 30
 _ENDING = 900.0
+_SETTLING = 120.0
 _PATIENCE = 5.0
+_CONSOLES = {"cn-": "console.amazonaws.cn", "us-gov-": "console.amazonaws-us-gov.com"}
 
 
 @dataclass(frozen=True, slots=True)
 class GlueOrder:
-    """For which run lanes are carried out, and how: `arguments` are what the job needs besides the parcel; `at_once`
+    """For which run lanes are carried out, and how: `arguments` are what our script needs besides the parcel; `at_once`
     lanes go at one time; `patience` is how many seconds a run may take, waiting included; `where` is the region;
-    `prefix` is where parcels lie. `first_line` is what may be repeated of AWS's words: they come out of the job's logs.
+    parcels lie in `folder`, which ends with '/'. `first_line` is what may be repeated of AWS's words: they come out of
+    the job's logs.
     """
 
     job: str
     run_id: str
     epoch: int
     at_once: int
-    prefix: str
+    folder: str
     bucket: str
     where: str
     arguments: Mapping[str, str]
@@ -57,8 +61,8 @@ class GlueOrder:
 
 
 class GlueEngine:
-    """Implements `ports.Engine`. `ready` is called before anything begins, and raises if the job is not as it was
-    deployed."""
+    """Implements `ports.Engine`. `ready` is called before anything begins: it gives the arguments that the job has by
+    itself, and raises if the job is not as it was deployed. `starts` is shared by the engines of one process."""
 
     def __init__(
         self,
@@ -67,7 +71,8 @@ class GlueEngine:
         sealer: Sealer,
         order: GlueOrder,
         clock: Clock,
-        ready: Callable[[], None],
+        ready: Callable[[], Mapping[str, str]],
+        starts: Starts,
     ) -> None:
         self._jobs = jobs
         self._parcels = parcels
@@ -75,6 +80,7 @@ class GlueEngine:
         self._order = order
         self._clock = clock
         self._ready = ready
+        self._starts = starts
         self._stopped = threading.Event()
         self._under_way: str | None = None
 
@@ -84,11 +90,14 @@ class GlueEngine:
         if not lanes:
             return
         self._go_on()
-        self._ready()
-        self._clear_the_way()
+        by_itself = self._ready()
         parcel = self._leave(Work(work, tuple(lanes), self._order.at_once))
+        arguments = self._arguments(by_itself, parcel)
+        self._starts.intend(parcel)
+        self.clear_the_way()
         try:
-            self._under_way = self._begin(parcel)
+            self._under_way = self._begin(arguments)
+            self._starts.began(parcel, self._under_way)
             yield from self._follow(parcel, len(lanes))
         finally:
             left, self._under_way = self._under_way, None
@@ -115,8 +124,10 @@ class GlueEngine:
 
     # -- beginning
 
-    def _clear_the_way(self) -> None:
-        """Ends what earlier epochs of this run left. Raises RunConflict for a run that is not ours."""
+    def clear_the_way(self) -> None:
+        """Ends what earlier epochs of this run left, begun or about to begin. Raises RunConflict for a run that is not
+        ours."""
+        self._starts.withdraw_earlier()
         deadline = self._clock.monotonic() + _ENDING
         told: set[str] = set()
         while True:
@@ -125,7 +136,7 @@ class GlueEngine:
                 return
             for run in others:
                 if run.arguments.get(RUN) != self._order.run_id or _epoch(run) > self._order.epoch:
-                    raise RunConflict(self._somebody_elses(run))
+                    raise in_the_way(self._order.job, run)
                 if run.run_id not in told:
                     told.add(run.run_id)
                     self._jobs.stop(run.run_id)
@@ -141,28 +152,21 @@ class GlueEngine:
         """Whether it is this run's in this epoch: buckets are synced beside the tables."""
         return run.arguments.get(RUN) == self._order.run_id and _epoch(run) == self._order.epoch
 
-    def _somebody_elses(self, run: GlueRun) -> str:
-        theirs = run.arguments.get(RUN)
-        whose = f"of downstage run {theirs}" if theirs else "that Downstage did not start"
-        how = f"with 'downstage glue stop ENV {theirs}'" if theirs else "in AWS's console"
-        return (
-            f"job {self._order.job} has an active run, {run.run_id}, {whose}: wait for its end, or end it {how}; "
-            "nothing was started"
-        )
-
     def _leave(self, work: Work) -> str:
         """Puts the parcel where the job finds it; gives its key."""
         order = self._order
         task = re.sub(r"[^A-Za-z0-9]+", "-", work.lanes[0].task.partition("/")[0])
         content = hashlib.sha256(repr((work.lanes, self._clock.now())).encode()).hexdigest()[:12]
-        key = f"{order.prefix}parcels/{order.run_id}/{order.epoch}-{task}-{content}.parcel"
+        key = f"{order.folder}{order.epoch}-{task}-{content}.parcel"
         self._parcels.put(key, pack(self._sealer, key, work))
         return key
 
-    def _begin(self, parcel: str) -> str:
-        """Starts the run, or finds that it was. Raises Unreachable if neither can be told."""
+    def _arguments(self, by_itself: Mapping[str, str], parcel: str) -> dict[str, str]:
+        """All that the run is given: where AWS's words differ, a run's arguments may replace the job's own, one by one
+        or altogether. Raises ConfigError if that is more than AWS takes."""
         order = self._order
         arguments = {
+            **by_itself,
             **order.arguments,
             PARCEL: f"s3://{order.bucket}/{parcel}",
             RUN: order.run_id,
@@ -174,21 +178,35 @@ class GlueEngine:
                 f"the Glue job's arguments would be {size:,} bytes long, AWS takes {LONGEST_ARGUMENTS:,}: shorten the "
                 "environments' search_endpoints"
             )
-        tries = 0
+        return arguments
+
+    def _begin(self, arguments: Mapping[str, str]) -> str:
+        """Starts the run, or finds that it was. Raises Unreachable if neither can be told."""
+        lost, until = 0, self._clock.monotonic() + _SETTLING
         while True:
-            tries += 1
             try:
                 return self._jobs.start(arguments)
             except RunConflict:  # what is in the way may be the run whose start had no answer
-                found = self._look_for(arguments[PARCEL]) if tries > 1 else None
-                if found is None:
+                found = self._look_for(arguments[PARCEL]) if lost else None
+                if found is None and not self._waits_for_room(until):
                     raise
             except Unreachable:
+                lost += 1
                 found = self._look_for(arguments[PARCEL])
-                if found is None and tries == _STARTS:
+                if found is None and lost == _STARTS:
                     raise
             if found is not None:
                 return found
+
+    def _waits_for_room(self, until: float) -> bool:
+        """Waits for a look: AWS may show a run as ended before another may take its place. Not after `until`, nor if as
+        many are active as may be."""
+        active = sum(not run.ended for run in self._jobs.runs())
+        if active >= TOGETHER or self._clock.monotonic() > until:
+            return False
+        self._clock.sleep(POLL)
+        self._go_on()
+        return True
 
     def _look_for(self, parcel: str) -> str | None:
         for _ in range(_LOOKS):
@@ -212,10 +230,10 @@ class GlueEngine:
                 run = self._jobs.run(run_id)  # first the state: what an ended run left is its last word
                 result = self._result(parcel)
                 missed = 0
-            except Unreachable:
+            except (Unreachable, CredentialsError) as error:  # which may be renewed beside us (SSO, a token's file)
                 missed += 1
                 if missed > _MISSED:
-                    raise
+                    raise type(error)(f"{error}; then resume the run, whose Glue run {run_id} ends by itself") from None
                 run, result = GlueRun(run_id, "unknown"), Result()
             for lane in result.ended[told:]:
                 told += 1
@@ -265,9 +283,20 @@ class GlueEngine:
         return None if claimed is None else claimed.decode("ascii", "replace")
 
 
+def in_the_way(job: str, run: GlueRun) -> RunConflict:
+    """Says whose a run is, beside which nothing begins."""
+    theirs = run.arguments.get(RUN)
+    whose = f"of downstage run {theirs}" if theirs else "that Downstage did not start"
+    how = f"with 'downstage glue stop ENV {theirs}'" if theirs else "in AWS's console"
+    return RunConflict(
+        f"job {job} has an active run, {run.run_id}, {whose}: wait for its end, or end it {how}; nothing was started"
+    )
+
+
 def log_link(run_id: str, region: str) -> str:
     """Where AWS shows what the run's driver wrote."""
-    console = "https://console.aws.amazon.com/cloudwatch/home"
+    host = next((host for part, host in _CONSOLES.items() if region.startswith(part)), "console.aws.amazon.com")
+    console = f"https://{host}/cloudwatch/home"
     return f"{console}?region={region}#logsV2:log-groups/log-group/$252Faws-glue$252Fjobs$252Ferror/log-events/{run_id}"
 
 

@@ -26,7 +26,8 @@ from typing import Any
 from zipimport import zipimporter
 
 from downstage import __version__
-from downstage.engines.spark_session import DESCRIPTION, SparkSettings, context_of
+from downstage.engines.own_code import code_mark
+from downstage.engines.spark_session import DESCRIPTION, SparkSettings, context_of, last_breath
 from downstage.errors import ConfigError, DownstageError, SegmentEnded
 from downstage.ports import Lane
 
@@ -34,6 +35,7 @@ _PATIENCE = 5.0
 _ARRIVAL = 300.0
 _STOPPED = "the lanes were stopped: resume the run"
 _KIND = re.compile(r"^(?:[\w.]+\.)?LaneDied: (\w+)$", re.MULTILINE)
+_MISSING = re.compile(r"^ModuleNotFoundError: No module named '([\w.]+)'$", re.MULTILINE)
 _ENDED = re.compile(r"SparkContext was shut down|Master removed our application|stopped SparkContext")
 
 
@@ -66,6 +68,8 @@ class SparkEngine:
         Spark, no executor comes, or its workers are not ours."""
         if not lanes:
             return
+        if self._stopped.is_set():
+            raise DownstageError(_STOPPED)
         context = context_of(self._settings, self._workers)
         self._idle.clear()
         try:
@@ -75,10 +79,10 @@ class SparkEngine:
             self._idle.set()
 
     def _lanes(self, context: Any, work: Callable[[Lane], None], lanes: Sequence[Lane]) -> Iterator[Lane]:
-        share = _Share(context, _group(), work, lanes, min(self._workers, len(lanes)))
+        share = _Share(context, _group(), work, lanes, min(self._workers, len(lanes)), self._stopped)
         try:
             for _ in lanes:
-                ended = share.next(self._stopped)
+                ended = share.next()
                 if self._stopped.is_set():
                     raise DownstageError(_STOPPED)
                 if ended.error is not None:
@@ -97,44 +101,55 @@ class _Share:
     """Hands lanes out to threads, each of which waits for one task at a time."""
 
     def __init__(
-        self, context: Any, group: str, work: Callable[[Lane], None], lanes: Sequence[Lane], threads: int
+        self,
+        context: Any,
+        group: str,
+        work: Callable[[Lane], None],
+        lanes: Sequence[Lane],
+        threads: int,
+        stopped: threading.Event,
     ) -> None:
         from pyspark import InheritableThread
 
         self._context = context
         self._group = group
-        self._work = work
+        self._task = partial(carry_out, work, code=code_mark())
         self._left: queue.SimpleQueue[Lane] = queue.SimpleQueue()
         for lane in lanes:
             self._left.put(lane)
         self._ended: queue.SimpleQueue[_Ended] = queue.SimpleQueue()
         self._over = threading.Event()
+        self._cut_off = threading.Event()
+        self._stopped = stopped
         self._threads = [
             InheritableThread(self._hand_out, name=f"spark-lane-{number}", daemon=True) for number in range(threads)
         ]
         for thread in self._threads:
             thread.start()
 
-    def next(self, stopped: threading.Event) -> _Ended:
-        """The next lane that ends; one without meaning once `stopped`."""
+    def next(self) -> _Ended:
+        """The next lane that ends; one without meaning once the engine was stopped."""
         while True:
             try:
                 return self._ended.get(timeout=0.2)
             except queue.Empty:
-                if stopped.is_set():
+                if self._stopped.is_set():
                     return _Ended(Lane("", ()), None)
 
     def end(self) -> None:
-        """No further lane begins, and what runs is cancelled: its checkpoints stand."""
+        """No further lane begins, and what runs is cancelled: its checkpoints stand. Returns when Spark has ended the
+        workers of what was cut off, or must have: their tasks are over at once, and nothing tells of the processes."""
         self._over.set()
         while any(thread.is_alive() for thread in self._threads):
             with suppress(Exception):  # a Spark that is gone has nothing left to cancel
                 self._context.cancelJobGroup(self._group)  # again: a job may just have begun
             for thread in self._threads:
                 thread.join(_PATIENCE / 10)
+        if self._cut_off.is_set():
+            time.sleep(last_breath(self._context))
 
     def _hand_out(self) -> None:
-        while not self._over.is_set():
+        while not (self._over.is_set() or self._stopped.is_set()):
             try:
                 lane = self._left.get_nowait()
             except queue.Empty:
@@ -147,31 +162,44 @@ class _Share:
 
         try:
             self._context.setJobGroup(self._group, DESCRIPTION, interruptOnCancel=True)
-            (said,) = self._context.parallelize([lane], 1).mapPartitions(partial(carry_out, self._work)).collect()
+            (said,) = self._context.parallelize([lane], 1).mapPartitions(self._task).collect()
         except Exception as error:  # noqa: BLE001  of a Spark that died, whatever py4j makes of it: who waits must hear it
             if self._over.is_set():
+                self._cut_off.set()
                 return None
             if not isinstance(error, Py4JJavaError):
                 return DownstageError(
                     f"Spark itself ended under a lane of {lane.task} ({type(error).__name__}; out of memory?): see its "
                     "log, then resume the run"
                 )
-            found = _KIND.findall(str(error))
-            return DownstageError(
-                f"a lane of {lane.task} died again and again on Spark ({found[-1] if found else 'its process was lost'}"
-                "; out of memory?): see the executors' logs, then resume the run"
-            )
+            return _died(lane, str(error))
         ended: BaseException | None = pickle.loads(said) if said else None  # noqa: S301  of our own worker, over Spark
         return ended
 
 
-def carry_out(work: Callable[[Lane], None], lanes: Iterator[Lane]) -> Iterator[bytes]:
-    """What a task does, in a worker of Spark: one lane. Yields nothing (`b""`) for one that ended well, else our error,
-    pickled. Raises LaneDied for all else, which Spark answers with another attempt; and where an attempt that Spark has
-    given up was faster: that one ends here, and if it is this that Spark waits for, the next goes on with what is left.
+def _died(lane: Lane, said: str) -> DownstageError:
+    """What to make of a task that Spark has given up; `said` may quote anything, and is only looked through."""
+    missing, kinds = _MISSING.findall(said), _KIND.findall(said)
+    if missing and not kinds:
+        return ConfigError(
+            f"a worker of Spark has no module {missing[-1]}: install downstage {__version__} for the "
+            "Python that PYSPARK_PYTHON names, on every machine; then resume the run"
+        )
+    return DownstageError(
+        f"a lane of {lane.task} died again and again on Spark ({kinds[-1] if kinds else 'its process was lost'}"
+        "; out of memory?): see the executors' logs, then resume the run"
+    )
+
+
+def carry_out(work: Callable[[Lane], None], lanes: Iterator[Lane], *, code: str) -> Iterator[bytes]:
+    """What a task does, in a worker of Spark: one lane, by the driver's own `code` and no other. Yields nothing (`b""`)
+    for one that ended well, else our error, pickled. Raises LaneDied for all else, which Spark answers with another
+    attempt; and where an attempt that Spark has given up was faster: that one ends here, and if it is this that Spark
+    waits for, the next goes on with what is left.
     """
     for lane in lanes:
         try:
+            refuse_other_code(code_mark(), code)
             work(lane)
         except SegmentEnded as error:
             raise LaneDied(type(error).__name__) from None
@@ -197,6 +225,15 @@ def _group() -> str:
     return f"downstage-{uuid.uuid4().hex[:12]}"
 
 
+def refuse_other_code(theirs: str, ours: str) -> None:
+    """Raises ConfigError if a worker has another Downstage than the driver."""
+    if theirs != ours:
+        raise ConfigError(
+            f"a worker of Spark has downstage {theirs}, this is {ours}: install the same on every machine, for the "
+            "Python that PYSPARK_PYTHON names (nothing was written there)"
+        )
+
+
 def _same_code(context: Any, stopped: threading.Event, arrival: float) -> None:
     """Raises ConfigError unless the workers have the Downstage that this process is, and one of them answers within
     `arrival` seconds; DownstageError once `stopped`, or if Spark ends meanwhile. Looks once an application."""
@@ -205,26 +242,22 @@ def _same_code(context: Any, stopped: threading.Event, arrival: float) -> None:
     theirs = _answer(context, stopped, arrival)
     if isinstance(theirs, Exception):
         raise _told(theirs) from None
-    if theirs != __version__:
-        raise ConfigError(
-            f"Spark's workers have {'no downstage' if theirs is None else f'downstage {theirs}'}, this is "
-            f"{__version__}: install the same version for the Python that PYSPARK_PYTHON names"
-        )
+    refuse_other_code(theirs, code_mark())
     context._downstage_checked = True
 
 
-def _answer(context: Any, stopped: threading.Event, arrival: float) -> str | Exception | None:
+def _answer(context: Any, stopped: threading.Event, arrival: float) -> str | Exception:
     """What a worker says of its Downstage, or what came instead. A thread waits for it: Spark itself would for ever,
     where no executor comes."""
     from pyspark import InheritableThread
 
     group = _group()
-    said: queue.SimpleQueue[str | Exception | None] = queue.SimpleQueue()
+    said: queue.SimpleQueue[str | Exception] = queue.SimpleQueue()
 
     def ask() -> None:
         try:
             context.setJobGroup(group, DESCRIPTION, interruptOnCancel=True)
-            (theirs,) = context.parallelize([0], 1).mapPartitions(_version_there).collect()
+            (theirs,) = context.parallelize([0], 1).mapPartitions(_code_there).collect()
         except Exception as error:  # noqa: BLE001  whatever py4j makes of it: who waits must hear it
             said.put(error)
         else:
@@ -267,10 +300,6 @@ def _told(error: Exception) -> DownstageError:
     )
 
 
-def _version_there(_rows: Iterator[int]) -> Iterator[str | None]:
-    try:
-        from downstage import __version__ as theirs
-    except ImportError:
-        yield None
-    else:
-        yield theirs
+def _code_there(_rows: Iterator[int]) -> Iterator[str]:
+    """Which Downstage a worker has."""
+    yield code_mark()

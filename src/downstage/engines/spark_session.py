@@ -23,13 +23,19 @@ TRIES: Final = 8
 
 DESCRIPTION: Final = "downstage lane"
 
-_MUST: Final = {
+MUST: Final = {
     "spark.speculation": "false",
     "spark.task.maxFailures": str(TRIES),
     "spark.python.worker.reuse": "true",
     "spark.python.task.killTimeout": "100ms",
 }
-"""What a refresh relies on: no lane is carried by two, one that died is tried again, a cancelled one ends now."""
+"""What a refresh relies on: no lane is carried by two, one that died is tried again, lanes of one worker share a rate,
+a cancelled one ends now."""
+
+_LOOKS = 2.0
+"""How often, in seconds, Spark looks whether a Python worker's task was cancelled (`PythonRunner`'s monitor)."""
+
+_SLACK = 1.0
 
 _HERE: Final = {
     "spark.driver.host": "127.0.0.1",
@@ -92,22 +98,36 @@ def _conf(conf: Any, settings: SparkSettings, workers: int) -> Any:
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     conf.setAppName("downstage").setMaster(master_of(settings.master, workers))
-    for name, value in ((_HERE if here else {}) | dict(settings.conf) | _MUST).items():
+    for name, value in ((_HERE if here else {}) | dict(settings.conf) | MUST).items():
         conf.set(name, value)
     return conf
 
 
 def refuse_unsafe(conf: Mapping[str, str], master: str) -> None:
-    """Raises ConfigError for an application in which two attempts at one lane may run at one time, or which has only
-    one."""
+    """Raises ConfigError for an application in which two attempts at one lane may run at one time, which has only one,
+    or in which lanes cannot keep to a rate."""
     if conf.get("spark.speculation", "false").lower() == "true":
         raise ConfigError(
             "spark.speculation is true: two attempts at one lane would write at one time; submit with "
             "'--conf spark.speculation=false'"
         )
+    if conf.get("spark.python.worker.reuse", "true").lower() == "false":
+        raise ConfigError(
+            "spark.python.worker.reuse is false: each lane would have a process, a sign-in and a rate of its own; "
+            "submit with '--conf spark.python.worker.reuse=true'"
+        )
     if _tries(conf, master) < 2:
         how = f"--master '{master_of(master, 2)}'" if _LOCAL.match(master) else f"--conf spark.task.maxFailures={TRIES}"
         raise ConfigError(f"master {master} gives up at the first error: submit with {how}")
+
+
+def last_breath(context: Any) -> float:
+    """Seconds after which Spark has ended the Python worker of a task that it cancelled, on an executor that lives."""
+    try:
+        mercy = context._jsc.sc().getConf().getTimeAsMs("spark.python.task.killTimeout", "2s") / 1000
+    except Exception:  # noqa: BLE001  whatever py4j makes of a Spark that is gone, and its workers with it
+        return 0.0
+    return _LOOKS + float(mercy) + _SLACK
 
 
 def _tries(conf: Mapping[str, str], master: str) -> int:

@@ -1,4 +1,5 @@
-"""The KMS keys behind tables and buckets: used through the service that they encrypt for, and through no other."""
+"""The KMS keys behind tables, buckets and parameters: each used through the service that it encrypts for
+and through no other."""
 
 from __future__ import annotations
 
@@ -33,6 +34,16 @@ def through_s3(
         }
     }
     return _through(sid, keys or ["*"], actions, condition, arn(place, "kms", "key/*", region="*"))
+
+
+def through_parameters(place: Environment, parameters: Sequence[str]) -> Statement:
+    """Whatever key encrypts these parameters (ARNs), for them alone. Large ones are encrypted with a data key."""
+    condition: Condition = {
+        "StringEquals": {"kms:ViaService": service_host("ssm", place.region)},
+        "StringLike": {"kms:EncryptionContext:PARAMETER_ARN": parameters},
+    }
+    actions = ("kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey")
+    return Statement("EncryptParameters", actions, (arn(place, "kms", "key/*"),), condition)
 
 
 def tried(sid: str, place: Environment, keys: Sequence[str]) -> list[Statement]:

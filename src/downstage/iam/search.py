@@ -52,7 +52,7 @@ def writing(needs: Needs) -> list[Statement]:
         places = in_regions(place, needs.plan.wiped_regions)
         wiped = [one for there in places for one in _domains(there, wipe.domains)]
         found += [
-            Statement("WipeDomains", ("es:DescribeDomain", "es:DeleteDomain"), wiped),
+            Statement("WipeDomains", ("es:DescribeDomain", "es:DescribeDomainConfig", "es:DeleteDomain"), wiped),
             Statement("EmptyIndices", ("es:ESHttpGet", "es:ESHttpDelete"), _below(wiped)),
         ]
     return found

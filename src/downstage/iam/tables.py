@@ -172,9 +172,9 @@ def _flags(needs: Needs) -> list[Statement]:
     if tables:
         found.append(Statement("SetFlags", ("dynamodb:UpdateItem", "dynamodb:GetItem"), tables))
     if parameters:
-        found.append(
-            Statement("SetParameters", ("ssm:PutParameter", "ssm:GetParameter"), list(dict.fromkeys(parameters)))
-        )
+        setting = ("ssm:PutParameter", "ssm:GetParameter", "ssm:GetParameterHistory")
+        arns = list(dict.fromkeys(parameters))
+        found += [Statement("SetParameters", setting, arns), keys.through_parameters(place, arns)]
     return found
 
 

@@ -15,6 +15,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from downstage.aws.parcels import BucketParcels
@@ -24,7 +25,7 @@ from downstage.domain.environment import Environment
 from downstage.engines.parcel import Result, Work, claim_key, pack, result_key, unpack_work
 from downstage.engines.spark import SparkEngine
 from downstage.engines.spark_session import SparkSettings
-from downstage.errors import ConfigError, DownstageError
+from downstage.errors import ConfigError, DownstageError, Unreachable
 from downstage.masking.keys import MaskKey
 from downstage.masking.sealing import KeySealer
 from downstage.ports import Engine, Lane, Sealer
@@ -104,13 +105,14 @@ def carry_out(task: Task, parcels: Parcels, sealer: Sealer, engine: Callable[[in
 
 def _lanes(work: Work, engine: Engine, ended: list[Lane], tell: Callable[[], None]) -> None:
     """Runs the lanes, and tells of each as it ends; of many, whenever there are a twentieth more, for all are told of
-    each time."""
+    each time. Where S3 does not take it the next one tells, or the last."""
     told = 0
     for lane in engine.run(work.work, work.lanes):
         ended.append(lane)
         if len(ended) - told > told // 20:
-            tell()
-            told = len(ended)
+            with suppress(Unreachable):
+                tell()
+                told = len(ended)
 
 
 def is_mine(task: Task, parcels: Parcels) -> bool:

@@ -5,31 +5,38 @@ How it is laid out: the runs are one partition (`runs`), the steps of a run anot
 is one transaction with the check of that epoch: whoever takes a run over raises all of them, and after that its
 predecessor can write nothing more. With one item for all lanes, the checks of busy lanes would refuse each other.
 
-Rules: all reads are consistent. What may be large (an intent, canaries) is compressed, for an item ends at 400 KB. No
-item expires while its run can still be resumed: all of a run's are given their time when it has ended for good, unless
-it has found personal data, which nobody is to forget because time has passed. Nothing here is item data: cursors arrive
-sealed, keys and addresses hashed.
+Rules: all reads are consistent. No item expires while its run can still be resumed: all of a run's are given their time
+when it has ended for good (where that was cut off, when the next run ends), unless it has found personal data, which
+nobody is to forget because time has passed. Nothing here is item data: cursors are sealed, keys and addresses hashed.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import threading
 import time
 import uuid
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 import orjson
 
-from downstage.errors import JournalError, RunConflict, SegmentEnded
+from downstage.errors import HeldByAnother, JournalError, RunConflict, SegmentEnded
+from downstage.journals.control_items import (
+    SHARDS,
+    body_of,
+    checkpoint_of,
+    key_of,
+    place_of,
+    point_of,
+    read_body,
+    run_of,
+    shard_of,
+    step_of,
+)
 from downstage.ports import Checkpoint, Item, RunRecord, StepRecord
-
-SHARDS: Final = 16
-"""Partitions (and epochs) that the lanes of one run share. A partition takes some 150 checkpoints a second."""
 
 KEEP_DAYS: Final = 90
 ENDED: Final = ("finished", "cancelled", "superseded")
@@ -37,8 +44,6 @@ ENDED: Final = ("finished", "cancelled", "superseded")
 
 _RUNS = "runs"
 _FENCE = "!fence"
-_INLINE = 2048
-_LARGEST = 390_000
 _WRITERS = 8
 
 
@@ -83,12 +88,12 @@ class DynamoJournal:
         _check_id(record.run_id)
         mark = uuid.uuid4().hex
         item = {
-            **_key(_RUNS, record.run_id),
+            **key_of(_RUNS, record.run_id),
             "epoch": {"N": str(record.epoch)},
             "state": {"S": record.state},
             "ended": {"S": record.ended},
             "mark": {"S": mark},
-            **_body(
+            **body_of(
                 {
                     "environment": record.environment,
                     "kind": record.kind,
@@ -106,24 +111,24 @@ class DynamoJournal:
     def run(self, run_id: str) -> RunRecord | None:
         """The run, or None."""
         item = self._table.get(_RUNS, run_id)
-        return None if item is None else _run(item)
+        return None if item is None else run_of(item)
 
     def runs(self) -> Sequence[RunRecord]:
         """All runs, oldest first."""
-        return sorted(map(_run, self._table.query(_RUNS)), key=lambda run: (run.started, run.run_id))
+        return sorted(map(run_of, self._table.query(_RUNS)), key=lambda run: (run.started, run.run_id))
 
     def take_over(self, run_id: str) -> RunRecord:
         """Raises the run's epoch and marks it running: whoever held it before can write no more."""
         item = self._table.update(
             _RUNS,
             run_id,
-            "SET epoch = epoch + :one, #state = :running, ended = :none REMOVE expires",
+            "SET epoch = epoch + :one, #state = :running, ended = :none REMOVE expires, stays",
             {":one": {"N": "1"}, ":running": {"S": "running"}, ":none": {"S": ""}},
             names={"#state": "state"},
         )
         if item is None:
             raise JournalError(f"there is no run {run_id} in the table {self._table.name}: see 'downstage runs'")
-        taken = _run(item)
+        taken = run_of(item)
         self._raise_fences(run_id, taken.epoch)
         return taken
 
@@ -140,20 +145,22 @@ class DynamoJournal:
         )
         if item is None:
             raise _fenced_off(run_id)
-        if state in ENDED and next(self._everywhere(run_id, "leak#"), None) is None:
-            self._let_expire(run_id)
+        if state in ENDED:
+            self._settle(run_id)
+            with suppress(JournalError):  # this run has ended all the same, and the next one tries again
+                self._settle_others()
 
     # -- steps
 
     def step(self, run_id: str, name: str) -> StepRecord | None:
         """One step of the run, or None if it has not begun."""
         item = self._table.get(run_id, f"step#{name}")
-        return None if item is None else _step(item)
+        return None if item is None else step_of(item)
 
     def steps(self, run_id: str) -> Sequence[StepRecord]:
         """The steps that have begun, in the order in which they did."""
         items = sorted(self._table.query(run_id, "step#"), key=lambda item: (int(item["place"]["N"]), item["sk"]["S"]))
-        return [_step(item) for item in items]
+        return [step_of(item) for item in items]
 
     def save_step(self, run_id: str, epoch: int, step: StepRecord) -> None:
         """Enters or replaces a step; it keeps its place in the order."""
@@ -167,7 +174,7 @@ class DynamoJournal:
                 "intent": dict(step.intent),
                 "result": dict(step.result),
             }
-            item = {**_key(run_id, f"step#{step.name}"), "place": {"N": str(place)}, **_body(body)}
+            item = {**key_of(run_id, f"step#{step.name}"), "place": {"N": str(place)}, **body_of(body)}
             if not self._table.put_while(item, _RUNS, run_id, epoch):
                 raise _fenced_off(run_id)
 
@@ -180,7 +187,7 @@ class DynamoJournal:
         kept = tuple(kind + prefix for kind in ("point#", "item#", "canary#") for prefix in tasks)
 
         def empty(shard: int) -> None:
-            for item in self._table.query(_shard(run_id, shard)):
+            for item in self._table.query(shard_of(run_id, shard)):
                 if item["sk"]["S"].startswith(kept):
                     self._delete(run_id, epoch, item, item["pk"]["S"], _FENCE)
 
@@ -189,18 +196,18 @@ class DynamoJournal:
                 for _ in writers.map(empty, range(SHARDS)):
                     pass
         if name is not None:
-            self._delete(run_id, epoch, _key(run_id, f"step#{name}"), _RUNS, run_id)
+            self._delete(run_id, epoch, key_of(run_id, f"step#{name}"), _RUNS, run_id)
 
     # -- lanes
 
     def checkpoint(self, run_id: str, task: str, segment: int) -> Checkpoint | None:
         """The last checkpoint of one segment, or None."""
-        item = self._table.get(_place(run_id, task, segment), _point(task, segment))
-        return None if item is None else _checkpoint(item)
+        item = self._table.get(place_of(run_id, task, segment), point_of(task, segment))
+        return None if item is None else checkpoint_of(item)
 
     def checkpoints(self, run_id: str, task: str) -> Sequence[Checkpoint]:
         """The last checkpoint of each segment that has one, by segment."""
-        found = map(_checkpoint, self._everywhere(run_id, f"point#{task}#"))
+        found = map(checkpoint_of, self._everywhere(run_id, f"point#{task}#"))
         return sorted(found, key=lambda checkpoint: checkpoint.segment)
 
     def save_checkpoint(self, run_id: str, epoch: int, task: str, checkpoint: Checkpoint) -> None:
@@ -216,8 +223,8 @@ class DynamoJournal:
             "digest": f"{checkpoint.digest:032x}",
             "counters": dict(checkpoint.counters),
         }
-        pk, sk = _place(run_id, task, checkpoint.segment), _point(task, checkpoint.segment)
-        item = {**_key(pk, sk), **_body(body), **({"done": {"S": "yes"}} if checkpoint.done else {})}
+        pk, sk = place_of(run_id, task, checkpoint.segment), point_of(task, checkpoint.segment)
+        item = {**key_of(pk, sk), **body_of(body), **({"done": {"S": "yes"}} if checkpoint.done else {})}
         only_if = "" if checkpoint.ends_or_begins else "attribute_not_exists(done)"
         if self._table.put_while(item, pk, _FENCE, epoch, only_if=only_if):
             return
@@ -231,11 +238,11 @@ class DynamoJournal:
     def quarantine(self, run_id: str, epoch: int, task: str, key_hash: str, reason: str) -> None:
         """Enters a quarantined item by its keyed hash; entering it again changes nothing."""
         body = {"task": task, "key_hash": key_hash, "reason": reason}
-        self._put(run_id, epoch, _place(run_id, task, key_hash), f"item#{task}#{key_hash}", body)
+        self._put(run_id, epoch, place_of(run_id, task, key_hash), f"item#{task}#{key_hash}", body)
 
     def quarantined(self, run_id: str, task: str) -> Sequence[tuple[str, str]]:
         """(keyed hash, reason) of each quarantined item."""
-        found = map(_read, self._everywhere(run_id, f"item#{task}#"))
+        found = map(read_body, self._everywhere(run_id, f"item#{task}#"))
         return sorted((body["key_hash"], body["reason"]) for body in found)
 
     def add_finding(self, run_id: str, epoch: int, task: str, finding: Mapping[str, Any]) -> None:
@@ -243,27 +250,27 @@ class DynamoJournal:
         text = orjson.dumps(dict(finding), option=orjson.OPT_SORT_KEYS)
         name = hashlib.sha256(task.encode() + b"\0" + text).hexdigest()
         body = {"task": task, "finding": text.decode()}
-        self._put(run_id, epoch, _place(run_id, task, name), f"leak#{name}", body)
+        self._put(run_id, epoch, place_of(run_id, task, name), f"leak#{name}", body)
 
     def findings(self, run_id: str) -> Sequence[Mapping[str, Any]]:
         """All leak findings of the run."""
-        found = map(_read, self._everywhere(run_id, "leak#"))
+        found = map(read_body, self._everywhere(run_id, "leak#"))
         return [orjson.loads(text) for _, text in sorted((body["task"], body["finding"]) for body in found)]
 
     def save_canaries(self, run_id: str, epoch: int, task: str, segment: int, canaries: Sequence[str]) -> None:
         """Replaces the segment's canaries."""
         body = {"task": task, "segment": segment, "canaries": list(canaries)}
-        self._put(run_id, epoch, _place(run_id, task, segment), f"canary#{task}#{segment:08}", body)
+        self._put(run_id, epoch, place_of(run_id, task, segment), f"canary#{task}#{segment:08}", body)
 
     def canaries(self, run_id: str) -> Mapping[tuple[str, int], Sequence[str]]:
         """The run's canaries by task and segment."""
-        found = map(_read, self._everywhere(run_id, "canary#"))
+        found = map(read_body, self._everywhere(run_id, "canary#"))
         return {(body["task"], body["segment"]): body["canaries"] for body in found}
 
     def segment_canaries(self, run_id: str, task: str, segment: int) -> Sequence[str]:
         """The canaries of one segment."""
-        item = self._table.get(_place(run_id, task, segment), f"canary#{task}#{segment:08}")
-        canaries: list[str] = [] if item is None else _read(item)["canaries"]
+        item = self._table.get(place_of(run_id, task, segment), f"canary#{task}#{segment:08}")
+        canaries: list[str] = [] if item is None else read_body(item)["canaries"]
         return canaries
 
     # -- inside
@@ -272,7 +279,7 @@ class DynamoJournal:
         return max((int(item["place"]["N"]) for item in self._table.query(run_id, "step#")), default=-1) + 1
 
     def _put(self, run_id: str, epoch: int, pk: str, sk: str, body: Mapping[str, Any]) -> None:
-        if not self._table.put_while({**_key(pk, sk), **_body(body)}, pk, _FENCE, epoch):
+        if not self._table.put_while({**key_of(pk, sk), **body_of(body)}, pk, _FENCE, epoch):
             raise _fenced_off(run_id)
 
     def _delete(self, run_id: str, epoch: int, item: Item, fence_pk: str, fence_sk: str) -> None:
@@ -282,18 +289,31 @@ class DynamoJournal:
 
     def _everywhere(self, run_id: str, prefix: str) -> Iterator[Item]:
         for shard in range(SHARDS):
-            yield from self._table.query(_shard(run_id, shard), prefix)
+            yield from self._table.query(shard_of(run_id, shard), prefix)
 
     def _raise_fences(self, run_id: str, epoch: int) -> None:
         """From here on only a writer with this epoch gets past. A newer successor's epoch is left as it is."""
         for shard in range(SHARDS):
             self._table.update(
-                _shard(run_id, shard),
+                shard_of(run_id, shard),
                 _FENCE,
                 "SET epoch = :epoch",
                 {":epoch": {"N": str(epoch)}},
                 only_if="attribute_not_exists(epoch) or epoch < :epoch",
             )
+
+    def _settle(self, run_id: str) -> None:
+        """Gives the run's items their time, or notes that they stay. The run's own item comes last: while that says
+        neither, somebody has died over it, and the next run that ends does it anew."""
+        if next(self._everywhere(run_id, "leak#"), None) is None:
+            self._let_expire(run_id)
+        else:
+            self._table.update(_RUNS, run_id, "SET stays = :why", {":why": {"S": "findings"}})
+
+    def _settle_others(self) -> None:
+        for item in self._table.query(_RUNS):
+            if item["state"]["S"] in ENDED and not {"expires", "stays"} & item.keys():
+                self._settle(item["sk"]["S"])
 
     def _let_expire(self, run_id: str) -> None:
         when = {":when": {"N": str(int(self._now()) + self._keep)}}
@@ -301,12 +321,12 @@ class DynamoJournal:
         def mark(item: Item) -> None:
             self._table.update(item["pk"]["S"], item["sk"]["S"], "SET expires = :when", when)
 
-        places = [run_id, *(_shard(run_id, shard) for shard in range(SHARDS))]
+        places = [run_id, *(shard_of(run_id, shard) for shard in range(SHARDS))]
         with ThreadPoolExecutor(_WRITERS, thread_name_prefix="expiry") as writers:
             for place in places:
                 for _ in writers.map(mark, self._table.query(place)):
                     pass
-        mark(_key(_RUNS, run_id))  # last: while the run is listed, all of it may be looked at
+        mark(key_of(_RUNS, run_id))  # last: while the run is listed, all of it may be looked at
 
 
 def _check_id(run_id: str) -> None:
@@ -314,77 +334,5 @@ def _check_id(run_id: str) -> None:
         raise JournalError("a run id holds no '#'")
 
 
-def _shard(run_id: str, shard: int) -> str:
-    return f"{run_id}#{shard:02}"
-
-
-def _place(run_id: str, task: str, part: int | str) -> str:
-    return _shard(run_id, zlib.crc32(f"{task}/{part}".encode()) % SHARDS)
-
-
-def _point(task: str, segment: int) -> str:
-    return f"point#{task}#{segment:08}"
-
-
-def _key(pk: str, sk: str) -> Item:
-    return {"pk": {"S": pk}, "sk": {"S": sk}}
-
-
-def _body(value: Mapping[str, Any]) -> Item:
-    """The JSON of a record: readable while it is small, compressed beyond that. Raises JournalError if too large."""
-    text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    if len(text) <= _INLINE:
-        return {"body": {"S": text.decode()}}
-    packed = zlib.compress(text, 6)
-    if len(packed) > _LARGEST:
-        raise JournalError(
-            f"a record of {len(text):,} bytes does not fit into an item of the control table (400 KB): name fewer "
-            "tables or buckets in one refresh, or use 'journal: sqlite'"
-        )
-    return {"packed": {"B": packed}}
-
-
-def _read(item: Item) -> dict[str, Any]:
-    body: dict[str, Any]
-    if "body" in item:
-        body = orjson.loads(item["body"]["S"])
-        return body
-    packed = item["packed"]["B"]
-    body = orjson.loads(zlib.decompress(base64.b64decode(packed) if isinstance(packed, str) else bytes(packed)))
-    return body
-
-
-def _run(item: Item) -> RunRecord:
-    body = _read(item)
-    return RunRecord(
-        item["sk"]["S"],
-        body["environment"],
-        body["kind"],
-        item["state"]["S"],
-        int(item["epoch"]["N"]),
-        body["started"],
-        item["ended"]["S"],
-        body["settings"],
-    )
-
-
-def _step(item: Item) -> StepRecord:
-    body = _read(item)
-    name = item["sk"]["S"].removeprefix("step#")
-    return StepRecord(name, body["state"], body["seconds"], body["detail"], body["intent"], body["result"])
-
-
-def _checkpoint(item: Item) -> Checkpoint:
-    body = _read(item)
-    return Checkpoint(
-        body["segment"],
-        body["total_segments"],
-        body["cursor"],
-        body["done"],
-        int(body["digest"], 16),
-        body["counters"],
-    )
-
-
-def _fenced_off(run_id: str) -> RunConflict:
-    return RunConflict(f"run {run_id} was taken over by another process: this one stops and writes nothing more")
+def _fenced_off(run_id: str) -> HeldByAnother:
+    return HeldByAnother(f"run {run_id} was taken over by another process: this one stops and writes nothing more")

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from downstage.errors import JournalError, RunConflict, SegmentEnded
+from downstage.errors import HeldByAnother, JournalError, RunConflict, SegmentEnded
 from downstage.ports import Checkpoint, RunRecord, StepRecord
 
 
@@ -150,7 +150,7 @@ class MemoryJournal:
         with self._lock:
             run = self._runs.get(run_id)
             if run is None or run.epoch != epoch:
-                raise RunConflict(
+                raise HeldByAnother(
                     f"run {run_id} was taken over by another process: this one stops and writes nothing more"
                 )
             yield run

@@ -18,7 +18,7 @@ from typing import Any
 
 import orjson
 
-from downstage.errors import JournalError, RunConflict, SegmentEnded
+from downstage.errors import HeldByAnother, JournalError, RunConflict, SegmentEnded
 from downstage.ports import Checkpoint, RunRecord, StepRecord
 
 _VERSION = 2
@@ -290,7 +290,7 @@ class SqliteJournal:
             try:
                 row = connection.execute("select epoch from runs where run_id = ?", (run_id,)).fetchone()
                 if row is None or row["epoch"] != epoch:
-                    raise RunConflict(
+                    raise HeldByAnother(
                         f"run {run_id} was taken over by another process: this one stops and writes nothing more"
                     )
                 yield connection

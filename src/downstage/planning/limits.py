@@ -44,7 +44,8 @@ def verifying(tables: Sequence[tuple[TableLoad, TableUnits]], load: Workload) ->
     yield from (limit for its in waits for limit in its)
     yield from _in_turn(waits, load.means)
     yield from _rate("rates.verify of the configuration", load.verify_rate, [units.verify for _, units in tables])
-    yield _lanes(load.means, sum(_weighed(table) for table, _ in tables) * given.VERIFY_SECONDS)
+    slower = 1.0 if load.means.compiled else given.PURE_VERIFY_FACTOR
+    yield _lanes(load.means, sum(_weighed(table) for table, _ in tables) * given.VERIFY_SECONDS * slower)
 
 
 def _copied(table: TableLoad, units: TableUnits, load: Workload) -> Iterable[Limit]:

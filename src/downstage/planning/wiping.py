@@ -48,7 +48,8 @@ def check_places(plan: RefreshPlan, places: Sequence[WipePlace], environments: S
 
 def check_wipe(plan: RefreshPlan, places: Sequence[WipePlace]) -> None:
     """No pattern reaches flags, our own names, or what is read, and no table has a replica beyond the regions that are
-    wiped. Raises GuardRefused."""
+    wiped; and each search domain can be told from one that is made later. Raises GuardRefused, or AwsError for what
+    may not be looked at."""
     if plan.wipe is None:
         return
     shared = plan.source.account == plan.target.account
@@ -62,6 +63,8 @@ def check_wipe(plan: RefreshPlan, places: Sequence[WipePlace]) -> None:
             there = replace(plan.target, region=place.region)
             for name in guards.resolve_patterns(plan.wipe.tables, existing):
                 guards.check_replicas(name, there, place.tables.replicas(name), plan.wiped_regions)
+            for name in guards.resolve_patterns(plan.wipe.domains, place.domains.names()):
+                place.domains.identity(name)
 
 
 def doomed(plan: RefreshPlan, places: Sequence[WipePlace]) -> list[Doomed]:

@@ -59,6 +59,16 @@ class Checkpoint:
         return self.done or (self.cursor is None and not self.digest and not self.counters)
 
 
+class Recorded(Protocol):
+    """What is read of journals to tell what runs have done to an environment: of one, or of several as one. Runs are
+    given oldest first."""
+
+    def runs(self) -> Sequence[RunRecord]: ...
+    def step(self, run_id: str, name: str) -> StepRecord | None: ...
+    def steps(self, run_id: str) -> Sequence[StepRecord]: ...
+    def findings(self, run_id: str) -> Sequence[Mapping[str, Any]]: ...
+
+
 class Journal(Protocol):
     """The only truth about runs. Every write is conditional on the run's epoch and is durable when it returns.
 
@@ -98,7 +108,7 @@ class Holder:
     """Who has an environment. `state` is held (a process renews it), parked (its run waits to be resumed) or free.
 
     `who` is a host or caller name, `renewed` the ISO instant of the last renewal, `silent` whether that is so long ago
-    that nobody can be renewing it any more.
+    that nobody can be renewing it any more. `loaded_by` is the run that was the last to load the environment, or empty.
     """
 
     run_id: str
@@ -106,6 +116,7 @@ class Holder:
     state: str
     renewed: str
     silent: bool
+    loaded_by: str = ""
 
 
 class Lease(Protocol):
@@ -114,15 +125,21 @@ class Lease(Protocol):
     `acquire` raises RunConflict, naming the holder, if another run has it (`take_over`: unless that one is parked or
     has long been silent), or if the run itself is alive elsewhere. `check` raises LeaseLost when it could have expired:
     from then on nothing may be written. `park` keeps it for the run, `release` gives it up; both are no error if it is
-    lost. `ask_to_stop` is heard by the run's process at its next renewal.
+    lost. `loading` enters the run as the last that has loaded the environment, before it does; `loaded_by` is that run,
+    as it was known when the lease was got or last renewed. `ask_to_stop` is heard by the run's process at its next
+    renewal; it gives False if nobody holds the lease for that run.
     """
+
+    @property
+    def loaded_by(self) -> str: ...
 
     def acquire(self, run_id: str, *, take_over: bool = False) -> None: ...
     def check(self) -> None: ...
     def park(self) -> None: ...
     def release(self) -> None: ...
+    def loading(self) -> None: ...
     def holder(self) -> Holder | None: ...
-    def ask_to_stop(self, run_id: str) -> None: ...
+    def ask_to_stop(self, run_id: str) -> bool: ...
 
 
 class Sealer(Protocol):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from downstage.domain.plan import Backfill, SearchPlan
 from downstage.indexing.bulk import Bulk, Limits
+from downstage.indexing.flag_environment import flags_shown
 from downstage.indexing.mapping import by_attributes, by_function
 from downstage.indexing.segment import IndexTask, index_segment
 from downstage.ports import (
@@ -23,6 +24,7 @@ from downstage.ports import (
     SearchDomains,
 )
 from downstage.verify.compare import IndexExpectations
+from downstage.workflow.flag_values import opened_flags
 from downstage.workflow.parts import TableWork
 
 
@@ -53,10 +55,15 @@ class MemoryIndexLanes:
         return repr(settings)
 
     def backfill(
-        self, run: RunRecord, tables: Sequence[TableWork], *, dry: bool, only: Sequence[str] | None
+        self, run: RunRecord, tables: Sequence[TableWork], *, dry: bool, only: Sequence[str] | None, flags: str = ""
     ) -> Callable[[Lane], None]:
         """The function that does one lane."""
-        return partial(self._lane, run, {f"backfill/{table.target}": table for table in tables}, dry, only)
+        lane = partial(self._lane, run, {f"backfill/{table.target}": table for table in tables}, dry, only)
+        return partial(self._with_flags, lane, opened_flags(flags, run.run_id, self._sealer))
+
+    def _with_flags(self, work: Callable[[Lane], None], flags: Mapping[str, str], lane: Lane) -> None:
+        with flags_shown(flags):
+            work(lane)
 
     def _lane(
         self, run: RunRecord, tables: dict[str, TableWork], dry: bool, only: Sequence[str] | None, lane: Lane

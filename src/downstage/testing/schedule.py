@@ -37,17 +37,24 @@ class _Busy:
 
     task: str
     left: list[float]
+    core: float
 
     @property
     def wish(self) -> float:
         """Items a second that it could get through."""
-        return min(1 / given.COPY_SECONDS, SEGMENT_RATE * len(self.left))
+        return min(1 / self.core, SEGMENT_RATE * len(self.left))
 
 
 def simulate(
-    lanes: Sequence[Lane], workers: int, items: Mapping[str, Sequence[float]], takes: Mapping[str, float]
+    lanes: Sequence[Lane],
+    workers: int,
+    items: Mapping[str, Sequence[float]],
+    takes: Mapping[str, float],
+    *,
+    core: float = given.COPY_SECONDS,
 ) -> Simulated:
-    """Runs it. `items` are those of each task's segments; `takes` is how many a second its table takes."""
+    """Runs it. `items` are those of each task's segments; `takes` is how many a second its table takes; `core` are the
+    seconds of a worker's core that one item costs."""
     queue, busy = deque(lanes), dict[int, _Busy]()
     now, free_since = 0.0, [0.0] * workers
     while True:
@@ -55,7 +62,7 @@ def simulate(
             if worker not in busy and queue:
                 given_out = queue.popleft()
                 segments = items[given_out.task]
-                busy[worker] = _Busy(given_out.task, [segments[segment] for segment in given_out.segments])
+                busy[worker] = _Busy(given_out.task, [segments[segment] for segment in given_out.segments], core)
         if not busy:
             break
         rates = _rates(busy, takes)

@@ -84,6 +84,7 @@ class MemoryDomains:
 
     def __init__(self, writes: list[str]) -> None:
         self.domains: dict[str, MemoryIndex] = {}
+        self._made: dict[str, int] = {}
         self._writes = writes
 
     def names(self) -> Sequence[str]:
@@ -94,6 +95,10 @@ class MemoryDomains:
         """Something, or None if there is no such domain."""
         return {"DomainName": domain} if domain in self.domains else None
 
+    def identity(self, domain: str) -> str | None:
+        """The how manieth of its name it is."""
+        return f"made {self._made[domain]}" if domain in self.domains else None
+
     def configuration(self, domain: str) -> Mapping[str, Any] | None:
         """What `restore` takes."""
         status = self.description(domain)
@@ -102,7 +107,9 @@ class MemoryDomains:
     def create(self, domain: str, description: Mapping[str, Any]) -> None:
         """Makes it; one that is there is fine."""
         self._writes.append(f"create domain {domain}")
-        self.domains.setdefault(domain, MemoryIndex(domain, self._writes))
+        if domain not in self.domains:
+            self.domains[domain] = MemoryIndex(domain, self._writes)
+            self._made[domain] = self._made.get(domain, 0) + 1
 
     def restore(self, domain: str, configuration: Mapping[str, Any]) -> None:
         """Makes it; one that is there is fine."""

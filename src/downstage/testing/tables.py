@@ -104,6 +104,10 @@ class MemoryTables:
             stream_arn=table.stream_arn,
         )
 
+    def identity(self, name: str) -> str | None:
+        """Its id."""
+        return self.tables[name].table_id if name in self.tables else None
+
     def is_empty(self, name: str) -> bool:
         """Whether it holds no item."""
         return not self[name].items

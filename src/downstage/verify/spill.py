@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from downstage.errors import JournalError, RunConflict
+from downstage.errors import HeldByAnother, JournalError
 from downstage.verify.spill_records import Counts, Difference, Side, Survey
 
 _TAKEN_OVER = "this comparison was taken over by another process: this one stops"
@@ -81,7 +81,7 @@ class Spill:
     @classmethod
     def begin(cls, path: Path, epoch: int, *, anew: bool = False) -> Spill:
         """Makes the file, or takes over the one that an earlier attempt of this run has left, emptied if `anew`. Raises
-        RunConflict if it is a later attempt's: nobody is taken over by who was before them."""
+        HeldByAnother if it is a later attempt's: nobody is taken over by who was before them."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if anew and path.exists():
@@ -97,7 +97,7 @@ class Spill:
             taken = connection.execute("update place set epoch = ? where epoch <= ?", (epoch, epoch)).rowcount
         if not taken:
             connection.close()
-            raise RunConflict(_TAKEN_OVER)
+            raise HeldByAnother(_TAKEN_OVER)
         return spill
 
     @staticmethod
@@ -288,7 +288,7 @@ class Spill:
             connection.execute("begin immediate")
             try:
                 if connection.execute("select epoch from place").fetchone()["epoch"] != self._epoch:
-                    raise RunConflict(_TAKEN_OVER)
+                    raise HeldByAnother(_TAKEN_OVER)
                 yield connection
                 connection.execute("commit")
             except BaseException:

@@ -29,6 +29,7 @@ from downstage.planning.schedule import in_order
 from downstage.ports import Checkpoint
 from downstage.workflow.anew import begin_anew
 from downstage.workflow.cuts import cuts_of
+from downstage.workflow.flag_values import sealed_flags
 from downstage.workflow.parts import Parts, Step, TableWork
 from downstage.workflow.proven import leak_of, refuse_unproven
 from downstage.workflow.search import verified_run
@@ -59,7 +60,7 @@ def backfill(parts: Parts, step: Step) -> str:
     works = _works(parts, step, search.backfill)
     dry = bool(parts.run.settings.get("dry_run"))
     _begin_again(parts, step, works, search.backfill)
-    _make(parts, works, dry=dry, only=only)
+    _make(parts, works, dry=dry, only=only, flags=_flags(parts, step, search.backfill))
     return _concluded(parts, step, works, dry=dry)
 
 
@@ -92,7 +93,7 @@ def _refuse_unproven(parts: Parts, *, alone: bool) -> None:
     """No item goes into an index before its table is proven clean."""
     if not alone:
         refuse_unproven(parts)
-    leak = leak_of(parts.journal, parts.run, parts.plan)
+    leak = leak_of(parts.known, parts.run, parts.plan)
     if leak is not None:
         raise GuardRefused(
             f"refused: making documents of the target's tables: {leak.why}; {leak.advice} (nothing was written)"
@@ -123,6 +124,18 @@ def _works(parts: Parts, step: Step, settings: Backfill) -> list[TableWork]:
             TableWork(table["target"], table["target"], tuple(table["key_names"]), table["segments"], None, 0.0)
         )
     return works
+
+
+def _flags(parts: Parts, step: Step, settings: Backfill) -> str:
+    """The flags' values for the user's function: those of the step's first attempt."""
+    if settings.call is None:
+        return ""
+    kept = step.recall("flags")
+    if kept is None:
+        kept = sealed_flags(parts)
+        step.result(flags=kept)
+        step.save(StepState.RUNNING, "")
+    return str(kept)
 
 
 def _tables(parts: Parts) -> list[Mapping[str, Any]]:
@@ -158,7 +171,7 @@ def _begin_again(parts: Parts, step: Step, works: Sequence[TableWork], settings:
     step.save(StepState.RUNNING, "")
 
 
-def _make(parts: Parts, works: Sequence[TableWork], *, dry: bool, only: Sequence[str] | None) -> None:
+def _make(parts: Parts, works: Sequence[TableWork], *, dry: bool, only: Sequence[str] | None, flags: str) -> None:
     assert parts.index_lanes is not None
     expected = {
         work.target: summed(parts.journal.checkpoints(verified_run(parts), f"verify/{work.target}")).get("items", 0)
@@ -172,7 +185,8 @@ def _make(parts: Parts, works: Sequence[TableWork], *, dry: bool, only: Sequence
 
     lanes = in_order(cuts_of(parts, BACKFILL, works), parts.plan.engine.workers)
     with telling(tell, BACKFILL):
-        for _ in parts.engine.run(parts.index_lanes.backfill(parts.run, works, dry=dry, only=only), lanes):
+        work = parts.index_lanes.backfill(parts.run, works, dry=dry, only=only, flags=flags)
+        for _ in parts.engine.run(work, lanes):
             pass
 
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from downstage.domain.outcome import StepState
-from downstage.ports import RunRecord, StepRecord
+from downstage.ports import Recorded, RunRecord, StepRecord
 from downstage.verify.canaries import CANARY
 from downstage.workflow.bucket_plans import BUCKET_PLANS
 from downstage.workflow.reference import REPAIR
@@ -28,14 +28,6 @@ When = tuple[float, int, int]
 
 LOOKS = ("scan", "verify-tables", "verify-buckets", "verify-index")
 _AFTER_ITS_STEPS = 1_000_000
-
-
-class Recorded(Protocol):
-    """What is asked of a journal."""
-
-    def runs(self) -> Sequence[RunRecord]: ...
-    def steps(self, run_id: str) -> Sequence[StepRecord]: ...
-    def findings(self, run_id: str) -> Sequence[Mapping[str, Any]]: ...
 
 
 @dataclass(frozen=True, slots=True)

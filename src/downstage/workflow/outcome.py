@@ -17,7 +17,7 @@ from downstage.workflow.canaries import canaries_of
 from downstage.workflow.exports import DISCARD, EXPORT
 from downstage.workflow.parity import PARITY, parity_outcome
 from downstage.workflow.reference import REPAIR, Reference, reference_in
-from downstage.workflow.standing import PUT_BACK, standing, without_streams
+from downstage.workflow.standing import PUT_BACK, half_switched, standing, without_streams
 from downstage.workflow.stopped import STOPPED, TOLD, stop_of
 from downstage.workflow.sums import summed, total_digest, whole
 from downstage.workflow.unsent import UNSENT, unsent_of
@@ -281,13 +281,15 @@ def _switched(run: RunRecord, records: Mapping[str, StepRecord]) -> str:
     on, off, back = (records.get(name) for name in ("consumers-on", "consumers-off", PUT_BACK))
     if back is not None and back.state == StepState.DONE:
         return back.detail
+    if half_switched(records):
+        return f"some may be on and some off: 'downstage streams status {run.environment}' shows them"
     if on is not None and on.state == StepState.DONE:
         whys = "; ".join(on.result.get("accepted", ()))
         said = f"on, though {whys}: somebody has taken that upon himself" if whys else "on"
         return said if "on" in on.detail.split() else "none configured"
     if without_streams(run, records):
         return "not switched off by this run, and tables were deleted or made anew: Enabled ones may deliver nothing"
-    if off is None or off.state == StepState.SKIPPED:
+    if off is None or not off.intent:
         return "as they were"
     if run.kind != "refresh":
         return f"off, until 'downstage streams on {run.environment}'"

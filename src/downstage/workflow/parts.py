@@ -32,6 +32,7 @@ from downstage.ports import (
     Lane,
     ObjectStore,
     ObjectTransfer,
+    Recorded,
     RunRecord,
     Sealer,
     SearchDomains,
@@ -74,6 +75,16 @@ class LaneWork(Protocol):
     def verify(self, run: RunRecord, tables: Sequence[TableWork]) -> Callable[[Lane], None]: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the environment has besides this run. `known` gives every journal of its runs that can be read, as one;
+    `loading` is told before this run loads; `loaded_by` gives the run that was the last to, or nothing."""
+
+    known: Callable[[], Recorded]
+    loading: Callable[[], None]
+    loaded_by: Callable[[], str]
+
+
 def _always_ours() -> None:
     """For a run that shares its environment with nobody."""
 
@@ -89,10 +100,11 @@ class DeepWork:
 
 class IndexLanes(Protocol):
     """Makes the picklable function that engines call for each lane of a backfill. `only` are the indexes asked for
-    (None: all); a `dry` one sends nothing. `version` tells one mapping from another, for a run that is resumed."""
+    (None: all); a `dry` one sends nothing. `flags` are the values of the environment's flags for the user's function,
+    as `workflow.flag_values` seals them. `version` tells one mapping from another, for a run that is resumed."""
 
     def backfill(
-        self, run: RunRecord, tables: Sequence[TableWork], *, dry: bool, only: Sequence[str] | None
+        self, run: RunRecord, tables: Sequence[TableWork], *, dry: bool, only: Sequence[str] | None, flags: str = ""
     ) -> Callable[[Lane], None]: ...
     def version(self, settings: Backfill) -> str: ...
 
@@ -203,6 +215,12 @@ class Parts:
     around: Surroundings | None = None
     further: tuple[WipePlace, ...] = ()
     still_ours: Callable[[], None] = _always_ours
+    shared: Shared | None = None
+
+    @property
+    def known(self) -> Recorded:
+        """What is known here of all runs of the environment: read anew at each call."""
+        return self.journal if self.shared is None else self.shared.known()
 
     @property
     def copy_run(self) -> str:
@@ -264,6 +282,10 @@ class Step:
     def result(self, **values: Any) -> None:
         """Facts about the outcome, for later steps and the report; on disk with the step's completion."""
         self._result = {**self._result, **values}
+
+    def recall(self, name: str) -> Any:
+        """A fact that an attempt of before, or this one, has entered; None if there is none of that name."""
+        return self._result.get(name)
 
     def save(self, state: StepState, detail: str) -> None:
         """Writes the step's record."""

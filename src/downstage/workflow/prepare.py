@@ -5,7 +5,7 @@ Each looks, records what it is going to do, does it, and looks again. Each may b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,12 +17,13 @@ from downstage.domain.plan import Flag, ParameterFlag
 from downstage.errors import ConfigError, DownstageError, VerificationFailed
 from downstage.planning.consumers import check_others
 from downstage.planning.preflight import find_problems
-from downstage.ports import Journal, RunRecord, Sealer
+from downstage.ports import Consumer, Journal, RunRecord, Sealer
 from downstage.proof import digest
 from downstage.workflow.backfill import mapping_problems
 from downstage.workflow.bucket_plans import plans_of, survey
 from downstage.workflow.parts import Parts, Step
-from downstage.workflow.were_on import Mark, recorded, remembered, told
+from downstage.workflow.standing import PUT_BACK
+from downstage.workflow.were_on import BY_THE_RUN, SWITCHING, Mark, recorded, remembered, told
 
 _GRAVEST_LAST = (1, 2, 3)
 """Exit codes of what preflight may find."""
@@ -85,6 +86,7 @@ def flags(parts: Parts, step: Step) -> str:
     parts.guard()
     step.intent(lambda: {"flags": [flag.label for flag in parts.plan.flags], "before": _values_before(parts)})
     for flag in parts.plan.flags:
+        parts.still_ours()
         parts.flags.write(flag)
         if not _reads(flag, parts.flags.read(flag)):
             raise VerificationFailed(
@@ -141,34 +143,59 @@ def consumers_off(parts: Parts, step: Step) -> str:
             "streams.functions: no consumer of the target tables matches; correct the names, or remove 'streams'"
         )
     step.intent(lambda: {"enabled": recorded(found)})
-    for consumer in found:
-        parts.consumers.switch(consumer, on=False)
+    _switch_off(parts, found)
     others = check_others(parts.plan, parts.consumers, parts.target_tables)
     step.result(others=others)
     return f"{len(found)} off" + (f"; not held off: {', '.join(others)}" if others else "")
 
 
 def hold_off(parts: Parts) -> None:
-    """A run that goes on looks at its consumers again: what somebody has switched on since is switched off, unless the
-    run has begun to switch them on itself. The first record of what was on stays as it is; that they were on is
-    entered, for they may have seen what nobody had proven."""
-    off, on = (parts.journal.step(parts.run.run_id, name) for name in ("consumers-off", "consumers-on"))
+    """A run that goes on looks at its consumers again: what is on is switched off, unless the run has begun to switch
+    them on. The first record of what was on stays as it is; that somebody has switched them on meanwhile is entered,
+    for they may have seen what nobody had proven. What the run itself had switched on, before it was begun again from
+    an earlier step, is no such thing."""
+    journal, run = parts.journal, parts.run
+    if journal.step(run.run_id, PUT_BACK) is not None:  # a `cancel` was cut off, and the run goes on instead
+        journal.forget_step(run.run_id, run.epoch, PUT_BACK, ())
+    off, on = (journal.step(run.run_id, name) for name in ("consumers-off", "consumers-on"))
     if parts.consumers is None or off is None or off.state != StepState.DONE or (on is not None and on.intent):
         return
     found = parts.consumers.consumers([pair.target.name for pair in parts.plan.tables])
     again = [consumer for consumer in found if consumer.enabled]
-    if not again:
-        return
-    parts.guard()
-    seen = sorted({*remembered(off.result.get("again")), *(Mark.of(consumer) for consumer in again)})
-    entered = [[mark.function, mark.table, mark.region] for mark in seen]
-    parts.journal.save_step(parts.run.run_id, parts.run.epoch, replace(off, result={**off.result, "again": entered}))
-    for consumer in again:
-        parts.consumers.switch(consumer, on=False)
-    parts.emit(
-        Note(
-            f"{told(Mark.of(consumer) for consumer in again)}: switched on since this run switched it off, and off "
-            "again now; it may have seen data that are not proven. What is put back if the run is given up stays what "
-            "was on before it"
+    settled = {name: value for name, value in off.result.items() if name not in (BY_THE_RUN, SWITCHING)}
+    ours = off.result.get(BY_THE_RUN, ())
+    strange = [consumer for consumer in again if consumer.function not in ours]
+    if again:
+        parts.guard()
+        if strange:
+            seen = sorted({*remembered(settled.get("again")), *(Mark.of(consumer) for consumer in strange)})
+            settled["again"] = [[mark.function, mark.table, mark.region] for mark in seen]
+        under_way = {**settled, SWITCHING: True, BY_THE_RUN: ours}
+        journal.save_step(run.run_id, run.epoch, replace(off, result=under_way))
+        _switch_off(parts, again)
+    if settled != off.result:
+        journal.save_step(run.run_id, run.epoch, replace(off, result=settled))
+    own = [consumer for consumer in again if consumer.function in ours]
+    if own:
+        parts.emit(
+            Note(
+                f"{told(Mark.of(consumer) for consumer in own)}: this run had switched it on, after its proof; off "
+                "again until what is done again now is proven"
+            )
         )
-    )
+    if strange:
+        parts.emit(
+            Note(
+                f"{told(Mark.of(consumer) for consumer in strange)}: switched on since this run switched it off, and "
+                "off again now; it may have seen data that are not proven. What is put back if the run is given up "
+                "stays what was on before it"
+            )
+        )
+
+
+def _switch_off(parts: Parts, consumers: Sequence[Consumer]) -> None:
+    """One after the other; each may be waited for, and the environment be another run's by then."""
+    for consumer in consumers:
+        parts.still_ours()
+        assert parts.consumers is not None
+        parts.consumers.switch(consumer, on=False)

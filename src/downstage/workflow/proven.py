@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from downstage.domain.outcome import StepState
 from downstage.domain.plan import RefreshPlan
 from downstage.errors import GuardRefused, LeakFound, VerificationFailed
-from downstage.ports import RunRecord
-from downstage.workflow.history import INDEX, Done, History, Leak, Place, Recorded, begun, history_of
+from downstage.ports import Recorded, RunRecord
+from downstage.workflow.history import INDEX, Done, History, Leak, Place, begun, history_of
 from downstage.workflow.parts import Parts
 
 PROOFS = {"copy": "verify-tables", "sync": "verify-buckets"}
@@ -58,7 +58,9 @@ def refuse_unproven(parts: Parts) -> list[Doubt]:
                 "written)"
             )
     loading = {"copy", *own} if parts.run.kind == "refresh" else set(PROOFS)
-    return refuse(doubts_of(parts.journal, parts.run, parts.plan, loading), accepted(parts.run))
+    known = parts.known
+    doubts = [*_loaded_elsewhere(parts, known), *doubts_of(known, parts.run, parts.plan, loading)]
+    return refuse(doubts, accepted(parts.run))
 
 
 def refuse(doubts: Sequence[Doubt], taken: Sequence[str]) -> list[Doubt]:
@@ -91,6 +93,20 @@ def doubts_of(journal: Recorded, asking: RunRecord, plan: RefreshPlan, loading: 
 def leak_of(journal: Recorded, asking: RunRecord, plan: RefreshPlan) -> Doubt | None:
     """The personal data that stand in what the plan names, as far as anybody has looked."""
     return _leak(history_of(journal, asking.environment), plan)
+
+
+def _loaded_elsewhere(parts: Parts, known: Recorded) -> Iterator[Doubt]:
+    """The lease names whoever was the last to load; what that run found is in a journal that may not be here."""
+    last = "" if parts.shared is None else parts.shared.loaded_by()
+    if last and last != parts.run.run_id and all(run.run_id != last for run in known.runs()):
+        environment = parts.run.environment
+        yield Doubt(
+            last,
+            f"run {last} was the last to load {environment}, and no journal here knows what became of it",
+            f"switch them on where that run was begun, or refresh {environment} again; once you know that it ended "
+            f"proven: 'downstage streams on {environment} --accept-unproven {last}'",
+            passable=True,
+        )
 
 
 def _places(plan: RefreshPlan) -> list[Place]:

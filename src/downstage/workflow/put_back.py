@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from downstage.domain.outcome import StepState
 from downstage.domain.plan import RefreshPlan
-from downstage.ports import Consumer, Journal, RunRecord, StepRecord, StreamControl
+from downstage.ports import Consumer, Journal, Recorded, RunRecord, StepRecord, StreamControl
 from downstage.workflow.proven import ENDED, leak_of
 from downstage.workflow.standing import PUT_BACK
 from downstage.workflow.were_on import Mark, told, were_on
@@ -28,17 +28,23 @@ def put_back(
     plan: RefreshPlan,
     guard: Callable[[], None],
     alive: Callable[[Consumer], bool],
+    known: Recorded | None = None,
+    loaded_since: str = "",
 ) -> str:
     """Switches on what was on, records that, and says in a few words how the consumers stand now. `alive` tells whether
-    the stream that a consumer listens to is still its table's.
+    the stream that a consumer listens to is still its table's, `known` is what can be read of the environment's runs
+    (`journal`), and `loaded_since` the run that has loaded since and that stands in none of that.
 
     `run` must be ours (its epoch). May be repeated. Raises what `consumers`, `guard` and `alive` raise.
     """
-    chain = list(_given_up(journal, run))
-    wanted = sorted({mark for one in chain for mark in _were_on(journal, one)})
-    newer = _newer_holder(journal, run)
-    if newer is None:
-        detail, left_to = _switch(journal, chain, wanted, consumers, plan, guard, alive), {}
+    known = known or journal
+    chain = list(_given_up(known, run))
+    wanted = sorted({mark for one in chain for mark in _were_on(known, one)})
+    newer = _newer_holder(known, run)
+    if newer is None and loaded_since and any(_touched(known, one) for one in chain):
+        detail, left_to = _loaded_by(loaded_since, run.environment), {_LEFT_TO: loaded_since}
+    elif newer is None:
+        detail, left_to = _switch(known, chain, wanted, consumers, plan, guard, alive), {}
     else:
         detail, left_to = _held_by(newer), {_LEFT_TO: newer.run_id}
     journal.save_step(run.run_id, run.epoch, StepRecord(PUT_BACK, StepState.DONE.value, 0.0, detail, result=left_to))
@@ -52,8 +58,15 @@ def _held_by(newer: RunRecord) -> str:
     )
 
 
+def _loaded_by(run_id: str, environment: str) -> str:
+    return (
+        f"left as they are: run {run_id}, whose journal is not here, has loaded the environment since; look with "
+        f"'downstage streams status {environment}'"
+    )
+
+
 def _switch(
-    journal: Journal,
+    journal: Recorded,
     chain: Sequence[RunRecord],
     wanted: Sequence[Mark],
     consumers: StreamControl | None,
@@ -67,12 +80,12 @@ def _switch(
         return "off, and they stay off: personal data was found; refresh again"
     if not wanted:
         return "off, as they were before"
-    guard()
     tables = [pair.target.name for pair in plan.tables]
     found = [one for one in consumers.consumers(tables) if any(mark.fits(one) for mark in wanted)]
     living = [one for one in found if alive(one)]
     for consumer in living:
         if not consumer.enabled:
+            guard()
             consumers.switch(consumer, on=True)
     on = {Mark.of(consumer) for consumer in living}
     deaf = {Mark.of(consumer) for consumer in found} - on
@@ -87,7 +100,7 @@ def _switch(
     return "; ".join(said)
 
 
-def _given_up(journal: Journal, run: RunRecord) -> Iterator[RunRecord]:
+def _given_up(journal: Recorded, run: RunRecord) -> Iterator[RunRecord]:
     """The run, and the refreshes of its environment before it back to the last that left the consumers settled."""
     runs = [one for one in journal.runs() if one.environment == run.environment and one.kind == "refresh"]
     places = [place for place, one in enumerate(runs) if one.run_id == run.run_id]
@@ -97,7 +110,7 @@ def _given_up(journal: Journal, run: RunRecord) -> Iterator[RunRecord]:
         yield one
 
 
-def _newer_holder(journal: Journal, run: RunRecord) -> RunRecord | None:
+def _newer_holder(journal: Recorded, run: RunRecord) -> RunRecord | None:
     """The newest refresh after the run that has taken the consumers in hand, can go on, and has not let go of them."""
     for one in reversed(journal.runs()):
         if one.run_id == run.run_id:
@@ -109,17 +122,17 @@ def _newer_holder(journal: Journal, run: RunRecord) -> RunRecord | None:
     return None
 
 
-def _settled(journal: Journal, run: RunRecord) -> bool:
+def _settled(journal: Recorded, run: RunRecord) -> bool:
     """Whether the run has left the consumers as they are to be, and not to a newer one."""
     steps = (journal.step(run.run_id, name) for name in ("consumers-on", PUT_BACK))
     return any(step is not None and step.state == StepState.DONE and _LEFT_TO not in step.result for step in steps)
 
 
-def _touched(journal: Journal, run: RunRecord) -> bool:
+def _touched(journal: Recorded, run: RunRecord) -> bool:
     """Whether the run has switched the consumers off, made them anew (off), or taken their streams from them."""
     steps = (journal.step(run.run_id, name) for name in ("wipe", "deploy", "consumers-off"))
     return any(step is not None and step.intent for step in steps)
 
 
-def _were_on(journal: Journal, run: RunRecord) -> Sequence[Mark]:
+def _were_on(journal: Recorded, run: RunRecord) -> Sequence[Mark]:
     return were_on({record.name: record for record in journal.steps(run.run_id)})

@@ -26,6 +26,7 @@ from downstage.workflow.bucket_plans import BUCKET_PLANS
 from downstage.workflow.parity import PARITY, parity
 from downstage.workflow.parts import Parts, Step
 from downstage.workflow.reference import REPAIR
+from downstage.workflow.were_on import BY_THE_RUN, SWITCHING
 from downstage.workflow.wipe import wipe
 
 Action = Callable[[Parts, Step], str]
@@ -77,6 +78,9 @@ ORDER: tuple[tuple[str, ...], ...] = (
 )
 STEPS: tuple[str, ...] = tuple(name for group in ORDER for name in group)
 
+LOADS = ("wipe", "deploy", "copy", "sync")
+"""Steps after which the environment holds other data: whoever does one is the last that has loaded it."""
+
 CUT_SHORT = "stopped"
 """What is told of a step that the time-box has cut off; in the journal it is running, for it goes on."""
 
@@ -121,11 +125,14 @@ FIRST_RECORD = ("preflight", "flags", search_domain.CAPTURE, "consumers-off")
 
 def forget_from(journal: Journal, run: RunRecord, step: str) -> None:
     """Takes `step` and all after it back, the last one first, so that a call that is cut off can be repeated."""
+    if STEPS.index(step) <= STEPS.index("consumers-on"):
+        _remember_who_switched_on(journal, run)
     for name in reversed(STEPS[STEPS.index(step) :]):
         record = journal.step(run.run_id, name)
         if record is not None and name in FIRST_RECORD:
             intent = {} if name == "preflight" else record.intent  # that one plans what is done now
-            kept = replace(record, state=StepState.PENDING.value, intent=intent)
+            result = {key: value for key, value in record.result.items() if key not in (BY_THE_RUN, SWITCHING)}
+            kept = replace(record, state=StepState.PENDING.value, intent=intent, result=result)
             if TASKS.get(name):
                 journal.forget_step(run.run_id, run.epoch, None, TASKS[name])
             journal.save_step(run.run_id, run.epoch, kept)
@@ -135,6 +142,15 @@ def forget_from(journal: Journal, run: RunRecord, step: str) -> None:
             journal.forget_step(run.run_id, run.epoch, gates.gate_of(name), ())
     if STEPS.index("preflight") < STEPS.index(step) <= STEPS.index("sync"):
         _plan_buckets_anew(journal, run)
+
+
+def _remember_who_switched_on(journal: Journal, run: RunRecord) -> None:
+    """The run has switched its consumers on and is to switch them on again: until it has them off, they are on, and it
+    is nobody else's doing."""
+    on, off = (journal.step(run.run_id, name) for name in ("consumers-on", "consumers-off"))
+    if on is not None and on.intent and off is not None and off.intent:
+        functions = list(on.intent.get("consumers", ()))
+        journal.save_step(run.run_id, run.epoch, replace(off, result={**off.result, BY_THE_RUN: functions}))
 
 
 def _plan_buckets_anew(journal: Journal, run: RunRecord) -> None:
@@ -162,6 +178,8 @@ def _run(parts: Parts, name: str) -> None:
         parts.emit(StepFinished(name, StepState.DONE.value, record.seconds, f"{record.detail} (already done)"))
         return
     parts.still_ours()
+    if name in LOADS and parts.shared is not None:
+        parts.shared.loading()
     parts.emit(StepStarted(name))
     started = parts.clock.monotonic() - (record.seconds if record is not None else 0.0)
     step = Step(parts, name, started, *((record.intent, record.result) if record is not None else ({}, {})))

@@ -46,6 +46,7 @@ def consumers_on(parts: Parts, step: Step) -> str:
         parts.emit(Note(f"the consumers are switched on though {'; '.join(whys)}: you have taken that upon yourself"))
         step.save(StepState.RUNNING, "")  # whoever looks at a run that was cut off here must see it
     for consumer in found:
+        parts.still_ours()
         parts.consumers.switch(consumer, on=True)
     return f"{len(found)} on" + (f" though {'; '.join(whys)} (accepted)" if whys else "")
 

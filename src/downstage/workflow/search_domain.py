@@ -55,6 +55,7 @@ def restore(parts: Parts, step: Step) -> str:
     made = 0
     for name, definition in sorted(wanted.items()):
         clean = _without_addresses(parts, name, definition)
+        parts.still_ours()
         if clean is not None and _made(parts, search, documents, name, clean):
             made += 1
     _tell_unknown(parts, search, documents)

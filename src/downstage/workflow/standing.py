@@ -1,6 +1,7 @@
 """In what state a run leaves the environment, in plain words: what is said of a run that did not end well.
 
-It is read from the journal alone, so it is as true of a run that was killed as of one that said goodbye.
+It is read from the journal alone, so it is as true of a run that was killed as of one that said goodbye. Where the
+journal cannot know (a switch that was under way), it says that it may be so, and which command shows it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from collections.abc import Mapping
 
 from downstage.domain.outcome import StepState
 from downstage.ports import RunRecord, StepRecord
-from downstage.workflow.were_on import remembered, told, were_on
+from downstage.workflow.how_far import how_far, leaking
+from downstage.workflow.were_on import BY_THE_RUN, SWITCHING, remembered, told, were_on
 
 PUT_BACK = "put-back"
 """The step that `cancel` adds: consumers as they were before."""
@@ -23,40 +25,27 @@ _WHY = {
     "waiting": "The run waits for an approval.",
     "failed": "The run failed.",
     "cancelled": "The run was cancelled.",
-    "superseded": "The run was given up for a newer one.",
+    "superseded": "The run was given up for a newer one; what it left is told as it was then.",
 }
 
 
 def standing(run: RunRecord, records: Mapping[str, StepRecord]) -> str:
-    """One or two sentences; nothing for a run that has finished, or that is a single step."""
+    """A few sentences; nothing for a run that has finished, or that is a single step."""
     if run.state == "finished" or run.kind != "refresh":
         return ""
-    said = [_WHY.get(run.state, ""), _data(records), _consumers(run, records), _others(records)]
+    said = [_WHY.get(run.state, ""), how_far(records), _consumers(run, records), _others(records)]
     return " ".join(sentence for sentence in said if sentence)
 
 
-def _data(records: Mapping[str, StepRecord]) -> str:
-    """How far the data are."""
-
-    def begun(name: str) -> bool:
-        return name in records and records[name].state not in (StepState.SKIPPED, StepState.PENDING)
-
-    def done(name: str) -> bool:
-        return name in records and records[name].state == StepState.DONE
-
-    if done("verify-tables") and done("verify-buckets"):
-        return "The tables and buckets are loaded and verified."
-    if begun("verify-tables") and records["verify-tables"].state == StepState.FAILED:
-        return "The tables are loaded, and verifying them failed: use nothing of them."
-    if begun("copy") or begun("sync"):
-        return "The tables and buckets hold a part of the new data, and nothing of it is verified: use nothing of them."
-    if begun("deploy"):
-        return "The tables were deleted and are being made anew; there is nothing in them yet."
-    if begun("wipe"):
-        return "The tables are deleted, or are being deleted."
-    if begun("flags"):
-        return "The flags are set for the new data; the old data are still there."
-    return "Nothing was written yet."
+def half_switched(records: Mapping[str, StepRecord]) -> bool:
+    """Whether a step has begun to switch consumers, off or on, and is not known to have come to its end; or the run is
+    begun again from a step before it had switched them on."""
+    on, off = records.get("consumers-on"), records.get("consumers-off")
+    if on is not None and on.intent and on.state != StepState.DONE:
+        return True
+    if off is None or not off.intent:
+        return False
+    return off.state != StepState.DONE or bool(off.result.get(SWITCHING) or off.result.get(BY_THE_RUN))
 
 
 def _others(records: Mapping[str, StepRecord]) -> str:
@@ -71,17 +60,43 @@ def _consumers(run: RunRecord, records: Mapping[str, StepRecord]) -> str:
     back, on, off = (records.get(name) for name in (PUT_BACK, "consumers-on", "consumers-off"))
     if back is not None and back.state == StepState.DONE:
         return f"Consumers: {back.detail}."
+    if half_switched(records):
+        return _some_on(run, records)
     if on is not None and on.state == StepState.DONE:
-        return "The consumers are on again." if " on" in on.detail else ""
+        return _on_again(run, records)
     if off is None or not off.intent:
         return _not_yet_off(run, records)
     functions = told(were_on(records)) or "none was on before"
-    if run.state in ("cancelled", "superseded"):
+    if run.state == "superseded":
+        return f"The consumers were off ({functions}) when it was given up."
+    if run.state == "cancelled":
         return f"The consumers are off ({functions}): switch them on with 'downstage streams on {run.environment}'."
     return (
         f"The consumers are off ({functions}) and stay off until this run ends proven; 'downstage cancel {run.run_id}' "
         "gives it up and puts them back, unless personal data was found."
     )
+
+
+def _on_again(run: RunRecord, records: Mapping[str, StepRecord]) -> str:
+    """How they stand once the run has switched them on."""
+    if not records["consumers-on"].intent.get("consumers"):
+        return ""
+    if any(leaking(records.get(name)) for name in ("verify-tables", "verify-buckets", "verify-index")):
+        off = f"'downstage streams off {run.environment}'"
+        return f"The consumers are on again, and go on delivering: switch them off with {off}."
+    return "The consumers are on again."
+
+
+def _some_on(run: RunRecord, records: Mapping[str, StepRecord]) -> str:
+    """How they stand in the middle of a switch."""
+    functions = told(were_on(records)) or "none was on before"
+    said = (
+        f"The run was switching the consumers ({functions}): some may be on and some off; 'downstage streams status "
+        f"{run.environment}' shows them"
+    )
+    if run.state in ("cancelled", "superseded"):
+        return f"{said}."
+    return f"{said}. The run settles them when it goes on, and 'downstage cancel {run.run_id}' when it is given up."
 
 
 def without_streams(run: RunRecord, records: Mapping[str, StepRecord]) -> bool:

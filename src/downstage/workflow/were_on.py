@@ -13,6 +13,13 @@ from typing import Any
 
 from downstage.ports import Consumer, StepRecord
 
+SWITCHING = "switching"
+"""In the result of `consumers-off`: they are being switched off again just now."""
+
+BY_THE_RUN = "switched_on_by_the_run"
+"""In the result of `consumers-off`: the functions that the run itself has switched on, after its proof, before it was
+begun again from an earlier step."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Mark:
