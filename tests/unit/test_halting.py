@@ -70,6 +70,29 @@ def test_what_ends_the_run_is_not_interrupted() -> None:
         brake.check()
 
 
+def test_after_the_block_nobody_is_interrupted() -> None:
+    """SIGUSR1 is somebody else's again: without a handler it would end the process."""
+    heard: list[int] = []
+    before = signal.signal(signal.SIGUSR1, lambda number, _: heard.append(number))
+    try:
+        brake = Brake()
+        with brake.ready(None, OVER):
+            pass
+        brake.pull(LOST)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert heard == []
+
+
+@pytest.mark.parametrize("time_box", [None, 3600.0])
+def test_what_was_pulled_before_it_begins_stops_it_at_once(time_box: float | None) -> None:
+    brake = Brake()
+    brake.pull(LOST)
+    before = signal.getsignal(signal.SIGUSR1)
+    assert reason_of(brake, time_box, lambda: pytest.fail("it began")) is LOST
+    assert signal.getsignal(signal.SIGUSR1) is before
+
+
 def test_without_a_time_box_the_alarm_is_left_alone() -> None:
     before = signal.getsignal(signal.SIGALRM)
     with Brake().ready(None, OVER):

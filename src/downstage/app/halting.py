@@ -35,18 +35,22 @@ class Brake:
         self._reason: DownstageError | None = None
         self._armed = False
         self._main = False
+        self._ready = False
+        self._turn = threading.Lock()
         self._pulled = threading.Event()
         self._end_lanes = end_lanes
 
     def pull(self, reason: DownstageError) -> None:
         """Interrupts the run. In another thread than the main one its lanes are ended: who waits for them hears it."""
-        if self._reason is None:
+        with self._turn:  # once nobody handles the signal it would end the process
+            if self._reason is not None:
+                return
             self._reason = reason
-            if self._main:
+            if self._main and self._ready:
                 signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
-            elif self._armed:
-                self._pulled.set()
-                self._end_lanes()
+        if not self._main and self._armed:
+            self._pulled.set()
+            self._end_lanes()
 
     def check(self) -> None:
         """Raises Halted if the brake was pulled."""
@@ -66,7 +70,8 @@ class Brake:
 
     @contextmanager
     def ready(self, time_box: float | None, over: DownstageError) -> Iterator[None]:
-        """Lets the run be stopped in the block; by itself, for the reason `over`, after `time_box` seconds."""
+        """Lets the run be stopped in the block; by itself, for the reason `over`, after `time_box` seconds. Raises Halted
+        if the brake was pulled before."""
         self._main = threading.current_thread() is threading.main_thread()
         self._armed = True
         if not self._main:
@@ -75,6 +80,7 @@ class Brake:
             if time_box is not None:
                 timer.start()
             try:
+                self.check()
                 yield
             finally:
                 self._armed = False
@@ -88,12 +94,16 @@ class Brake:
 
         numbers = (signal.SIGUSR1, *((signal.SIGALRM,) if time_box is not None else ()))
         before = {number: signal.signal(number, stop) for number in numbers}
+        self._ready = True
         if time_box is not None:
             signal.setitimer(signal.ITIMER_REAL, time_box)
         try:
+            self.check()
             yield
         finally:
             self._armed = False
+            with self._turn:
+                self._ready = False
             if time_box is not None:
                 signal.setitimer(signal.ITIMER_REAL, 0)
             for number, handler in before.items():

@@ -27,7 +27,8 @@ def watching(journal: Journal, run: RunRecord, taken: Callable[[], None], pause:
     def watch() -> None:
         while not ended.wait(pause):
             if was_taken(journal, run):
-                taken()
+                if not ended.is_set():
+                    taken()
                 return
 
     threading.Thread(target=watch, name="successor-watch", daemon=True).start()
