@@ -52,9 +52,7 @@ EMPTY = {
     "spark local[1]": ("--workers", "1"),
     "spark local[2]": (),
     "spark local[8]": ("--workers", "8"),
-    "spark local[2], no reuse": ("--no-reuse", "--lanes", "50"),
 }
-"""Without reuse a lane costs a Python of its own: so few are enough."""
 
 
 def row(*arguments: object) -> dict[str, Any]:

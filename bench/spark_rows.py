@@ -157,9 +157,6 @@ def pyspark(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def empty(arguments: argparse.Namespace) -> dict[str, Any]:
     """Lanes that do nothing."""
-    from downstage.engines import spark_session
-
-    spark_session.MUST["spark.python.worker.reuse"] = "true" if arguments.reuse else "false"
     engine = engine_of(arguments)
     with tempfile.TemporaryDirectory() as folder:
         start = up(engine, Path(folder), arguments.workers)
@@ -192,7 +189,6 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--segments", type=int, default=32)
     parser.add_argument("--lanes", type=int, default=200)
-    parser.add_argument("--reuse", action=argparse.BooleanOptionalAction, default=True, help="Spark's Python workers")
     parser.add_argument("--no-sts", action="store_true", help="the endpoint cannot say who one is")
     parser.add_argument("--beside", type=int, nargs="*", default=[], help="processes of a cluster, to be counted too")
     arguments = parser.parse_args()

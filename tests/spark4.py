@@ -27,6 +27,8 @@ SPARK = "pyspark>=4,<5"
 LEAST_JAVA = 17
 SUITES = (
     "tests/contract/test_spark_engine.py",
+    "tests/contract/test_spark_cluster.py",
+    "tests/contract/test_spark_settings.py",
     "tests/contract/test_glue_job.py",
     "tests/e2e/test_spark.py",
     "tests/faults/test_spark_faults.py",

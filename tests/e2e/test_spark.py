@@ -16,18 +16,21 @@ import pytest
 
 pytest.importorskip("pyspark", reason="pyspark is not installed: pip install 'downstage[spark]'")
 
+from downstage.aws.lease_item import PK
 from downstage.sandbox import layout
 from downstage.sandbox.clients import Account
 from downstage.testing.lanework import noted
 from tests import sparks
 from tests.e2e.conftest import Answer, Cli, Place
 from tests.e2e.looking import emptied, essence, once, outcome_of, started, state_of
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 
 ENGINES = ("serial", "local", "spark")
 DRIVER = Path(__file__).parents[1] / "faults" / "spark_driver.py"
 KEY = "/downstage/mask-key"
+GRACE = "2.5"
 USERS = layout.PROD_USERS_TABLE
 
 
@@ -83,6 +86,39 @@ def test_what_a_killed_driver_began_another_engine_ends(here: Cli, place: Place,
     assert outcome_of(answer)["result"] == "proven"
     assert not {"wipe", "deploy"} & set(started(answer))
     assert not any(psutil.pid_exists(pid) for pid in family)
+
+
+def test_a_refresh_that_a_signal_ends_in_mid_copy_leaves_journal_and_lease_in_order(
+    here: Cli, place: Place, elsewhere: Callable[[], Path], tmp_path: Path
+) -> None:
+    """Within the grace that a signal leaves, which is shorter than Spark takes to end a lane that is cut off. The
+    report is looked for where the journal is a file: tests/faults/test_spark_faults.py."""
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    config = elsewhere()
+    command = [sys.executable, str(DRIVER), "refresh", "test", "--config", str(config), "--engine", "spark"]
+    more = {"FAULTS": "hang", "AT": "1", "GRACE": GRACE, "MARKS": str(marks), "PYTHONPATH": sparks.pythonpath()}
+    driver = subprocess.Popen(
+        command, env=here.environ(more), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        until(lambda: driver.poll() is not None or bool(noted(marks, "struck-hang")), "a lane is under way", 120)
+        family = java_of(driver.pid)
+        driver.send_signal(signal.SIGTERM)
+        _, said = driver.communicate(timeout=60)
+    finally:
+        driver.kill()
+        driver.wait()
+    assert driver.returncode == 143, said[-2000:]
+    assert family
+    until(lambda: sparks.gone([*family, *noted(marks, "struck-hang")]), "Spark ends with the command")
+    run = here("runs", "--json", "--config", config).lines[-1]
+    assert run["state"] == "interrupted"
+    lease = lease_of(place)
+    assert (lease["run_id"]["S"], lease["state"]["S"]) == (run["run_id"], "parked")
+    answer = here("resume", run["run_id"], "--config", config, "--engine", "local", "--json")
+    assert answer.code == 0, answer.err
+    assert outcome_of(answer)["result"] == "proven"
 
 
 def test_a_cluster_that_loses_an_executor_in_the_middle_of_the_copy_is_proven(
@@ -145,6 +181,15 @@ def _faulty(here: Cli, config: Path, marks: Path) -> tuple[int, str, str]:
         check=False,
     )
     return done.returncode, done.stdout, done.stderr
+
+
+def lease_of(place: Place) -> dict[str, Any]:
+    """The item that says whose the environment is."""
+    control = Account(place.endpoint, layout.TEST_ACCOUNT).dynamodb()
+    item: dict[str, Any] = control.get_item(
+        TableName="downstage-control", Key={"pk": {"S": PK}, "sk": {"S": "test"}}, ConsistentRead=True
+    )["Item"]
+    return item
 
 
 def java_of(pid: int) -> list[int]:

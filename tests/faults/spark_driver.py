@@ -1,7 +1,8 @@
 """The real command line, whose lanes of a copy have faults in them: `python spark_driver.py copy test --engine spark`.
 
-`FAULTS` names them (`stumble worker executor driver`), `MARKS` is the folder for what has struck. With `HERE` the
-journal may be a file: all of Spark is on this machine then, and the endpoint has no control table.
+`FAULTS` names them (`stumble worker executor driver hang`), `MARKS` is the folder for what has struck. With `HERE` the
+journal may be a file: all of Spark is on this machine then, and the endpoint has no control table. `GRACE` are the
+seconds that a signal leaves, for a machine that is busy with other tests.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -40,9 +42,14 @@ def faulty(marks: Path, *faults: str, at: int = 3) -> Iterator[None]:
 
 def main() -> None:
     """The command line."""
+    from downstage.cli import interrupts
     from downstage.cli.main import main as command
 
-    with faulty(Path(os.environ["MARKS"]), *os.environ["FAULTS"].split(), at=int(os.environ.get("AT", "3"))):
+    bounded = partial(interrupts.bounded, grace=float(os.environ.get("GRACE", interrupts.GRACE)))
+    with (
+        mock.patch.object(interrupts, "bounded", bounded),
+        faulty(Path(os.environ["MARKS"]), *os.environ["FAULTS"].split(), at=int(os.environ.get("AT", "3"))),
+    ):
         if "HERE" in os.environ:
             with journal_of_here():
                 command()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +22,9 @@ from downstage.ports import Lane
 from downstage.testing.lanework import note, noted
 
 SECRET = "ada@court.example.org"
-STRIKES = {"stumble": 2, "worker": 1, "executor": 1, "driver": 1}
+STRIKES = {"stumble": 2, "worker": 1, "executor": 1, "driver": 1, "hang": 1}
 """How often: an error that is none of ours, which quotes an item; SIGKILL of the Python worker; of the Java that
-has begun it, and of the process that carries the run, each with the worker."""
+has begun it, and of the process that carries the run, each with the worker; a lane that goes on for ever."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ class Faulty:
     def _strike(self, fault: str) -> None:
         if fault == "stumble":
             raise ValueError(SECRET)
+        if fault == "hang":
+            threading.Event().wait()
         if fault == "executor":
             java = next(parent for parent in psutil.Process().parents() if "java" in parent.name())
             java.kill()

@@ -35,6 +35,7 @@ from tests.faults.endpoint import PROD, TEST, Endpoint, Item, Table
 from tests.faults.lanes import KEYS, SOURCE, TARGET, items_of
 from tests.faults.spark_driver import faulty, journal_of_here
 from tests.faults.spark_lanes import SECRET
+from tests.waiting import until
 
 # py4j and pyspark leave connections to the garbage collector
 pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")]
@@ -143,6 +144,35 @@ def test_a_killed_driver_is_submitted_again_and_goes_on_where_it_was(tmp_path: P
         code, _, verified = said(tmp_path, "verify", "test", "--engine", "serial")
         assert code == 0
         assert verified["tables"][0]["in_target"] == COUNT
+
+
+def test_a_signal_in_mid_copy_leaves_the_journal_and_a_report_in_order(tmp_path: Path) -> None:
+    """Spark ends a lane that is cut off within three seconds: what a signal leaves is less, and is for other things."""
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    with Endpoint(*world(items_of(COUNT))).serving() as endpoint:
+        project(tmp_path, endpoint, segments=16)
+        script = Path(__file__).with_name("spark_driver.py")
+        driver = subprocess.Popen(
+            [sys.executable, str(script), "copy", "test", "--engine", "spark"],
+            cwd=tmp_path,
+            env=chaos.environ(FAULTS="hang", MARKS=str(marks), HERE="1", GRACE="2.5"),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            until(lambda: driver.poll() is not None or bool(noted(marks, "struck-hang")), "a lane is under way", 120)
+            driver.send_signal(signal.SIGTERM)
+            _, why = driver.communicate(timeout=60)
+        finally:
+            driver.kill()
+            driver.wait()
+    assert driver.returncode == 128 + signal.SIGTERM, why[-2000:]
+    (run,) = SqliteJournal(tmp_path / "state" / "journal.sqlite").runs()
+    assert run.state == "interrupted"
+    assert (tmp_path / "state" / "reports" / f"{run.run_id}.html").exists()
+    until(lambda: sparks.gone(noted(marks, "struck-hang")), "the lane ends with the command")
 
 
 def unmaskable(count: int) -> list[Item]:

@@ -120,6 +120,8 @@ def give_up(world: World, run_id: str = "run-1") -> str:
         world.plan,
         parts.guard,
         lambda one: alive(world.plan, one, world.target_tables),
+        world.journal,
+        "",
     )
     world.journal.end_run(run_id, taken.epoch, "cancelled", "now")
     return said

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, cast
 
 import pytest
@@ -231,10 +231,12 @@ def test_what_tells_a_table_from_the_next_of_its_name_is_its_id() -> None:
     made = datetime(2027, 1, 15, tzinfo=UTC)
     described = {"Table": {"TableId": "id-1", "CreationDateTime": made}}
     untold = {"Table": {"CreationDateTime": made}}
-    answers = [("describe_table", answer) for answer in (described, untold, absent())]
+    elsewhere = {"Table": {"CreationDateTime": made.astimezone(timezone(timedelta(hours=-7)))}}
+    answers = [("describe_table", answer) for answer in (described, untold, elsewhere, absent())]
     table = TableControl(session(Client(*answers)))
     assert table.identity("app-test") == "id-1"
-    assert table.identity("app-test") == "2027-01-15 00:00:00+00:00"
+    assert table.identity("app-test") == "2027-01-15T00:00:00+00:00"
+    assert table.identity("app-test") == "2027-01-15T00:00:00+00:00"  # as a machine of another zone is told
     assert table.identity("app-test") is None
 
 

@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -152,6 +152,24 @@ def test_what_tells_a_domain_from_the_next_of_its_name_is_when_it_was_made() -> 
     there = control(client)
     assert there.identity("search-test") == "2027-01-14T00:00:00+00:00"
     assert there.identity("search-test") is None
+
+
+def test_when_a_domain_was_made_is_told_alike_in_every_time_zone() -> None:
+    made = datetime(2027, 1, 14, tzinfo=UTC)
+    told = set()
+    for zone in (UTC, timezone(timedelta(hours=1)), timezone(timedelta(hours=-7))):  # botocore takes the machine's
+        settings = {"EngineVersion": {"Options": {}, "Status": {"CreationDate": made.astimezone(zone)}}}
+        there = control(Client(("describe_domain_config", {"DomainConfig": settings})))
+        told.add(there.identity("search-test"))
+    assert told == {"2027-01-14T00:00:00+00:00"}
+
+
+@pytest.mark.parametrize("settings", [{}, {"EngineVersion": {"Options": {}, "Status": {}}}, {"ClusterConfig": {}}])
+def test_a_domain_of_which_nobody_tells_when_it_was_made_has_no_identity(settings: dict[str, Any]) -> None:
+    there = control(Client(("describe_domain_config", {"DomainConfig": settings})))
+    with pytest.raises(AwsError, match="does not tell when the search domain search-test was made") as caught:
+        there.identity("search-test")
+    assert "'wipe.domains'" in str(caught.value)
 
 
 def test_an_own_domain_is_made_again_with_its_network_key_and_policy() -> None:

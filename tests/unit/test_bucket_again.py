@@ -11,6 +11,7 @@ import pytest
 from downstage.app.precedence import refuse_outdated
 from downstage.domain.plan import EnginePlan
 from downstage.errors import LeakFound, VerificationFailed
+from downstage.ports import LastLoad
 from downstage.testing.faults import Killed
 from downstage.testing.world import COPIES, DOCUMENTS, World, bucket_pair, plan_of
 from downstage.workflow import bucket_progress, bucket_proof
@@ -32,7 +33,7 @@ def again(world: World, step: str) -> None:
     """As `resume RUN --from STEP` does."""
     record = world.journal.run("run-1")
     assert record is not None
-    refuse_outdated(world.journal, record)
+    refuse_outdated(world.journal, record, LastLoad())
     taken = world.journal.take_over("run-1")
     forget_from(world.journal, taken, step)
     for kind in KEPT.get(step, ("prove",)):

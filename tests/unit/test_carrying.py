@@ -15,16 +15,18 @@ import pytest
 
 from downstage.app import carrying, halting, successors
 from downstage.app.carrying import Finished, Setting
+from downstage.app.other_journal import Both
 from downstage.app.places import SqlitePlace
 from downstage.app.turns import Turn
 from downstage.app.wiring import RunPlaces
 from downstage.domain.events import Event, StepStarted
 from downstage.domain.outcome import Result
-from downstage.errors import ConfigError, DownstageError, JournalError, LeaseLost
-from downstage.ports import RunRecord
+from downstage.errors import ConfigError, DownstageError, GuardRefused, JournalError, LeaseLost
+from downstage.ports import LastLoad, Recorded, RunRecord
 from downstage.testing.world import World, plan_of
 from downstage.workflow.outcome import outcome_of
 from downstage.workflow.refresh import STEPS
+from tests.unit.proven_world import ended, leaking, renamed
 
 
 class Watcher:
@@ -56,10 +58,24 @@ class Place:
             raise self.broken
         return replace(self.world.parts(wired[2]), events=self.events, still_ours=wired[6])
 
-    def carry(self, run: RunRecord, turn: Turn | None = None, *, time_box: float | None = None) -> Finished:
+    def carry(
+        self,
+        run: RunRecord,
+        turn: Turn | None = None,
+        *,
+        time_box: float | None = None,
+        known: Callable[[], Recorded] | None = None,
+    ) -> Finished:
         places = RunPlaces(SqlitePlace(self.folder / "journal.sqlite"), None, self.folder)
         setting = Setting(
-            cast("Any", None), (), self.world.journal, places, self.events, turn or Turn(None), time_box=time_box
+            cast("Any", None),
+            (),
+            self.world.journal,
+            places,
+            self.events,
+            turn or Turn(None),
+            time_box=time_box,
+            known=known,
         )
         return carrying.carry(setting, run, resumed=False)
 
@@ -128,6 +144,60 @@ def test_a_run_that_was_taken_over_says_the_code_of_its_process(make: Callable[.
     finished = place.carry(run)
     written = json.loads(finished.report.with_suffix(".json").read_text())
     assert finished.exit_code == written["exit_code"] == 3
+
+
+NO_COPY = ["preflight", "wipe", "deploy", "consumers-off", "consumers-on"]
+"""A refresh that loads no tables itself: what another has loaded stands there."""
+
+
+class OneLease:
+    """A lease that is held throughout: what was written before each load was told, and which that was."""
+
+    def __init__(self, world: World, last: LastLoad) -> None:
+        self._world = world
+        self.last_load = last
+        self.told: list[list[str]] = []
+
+    def loading(self) -> None:
+        self.told.append(list(self._world.writes))
+
+    def check(self) -> None:
+        """It is held."""
+
+    def release(self) -> None:
+        """The run has ended."""
+
+    def park(self) -> None:
+        """The run can go on."""
+
+
+def test_a_run_says_that_it_loads_before_it_wipes_and_asks_all_journals_before_it_switches_on(
+    make: Callable[..., Place],
+) -> None:
+    place, there = make(), renamed(ended(leaking(), "cancelled"), "run-9")
+    lease = OneLease(place.world, LastLoad("run-1", 1))
+    run = place.world.begin(steps=NO_COPY)
+    asked: list[int] = []
+
+    def known() -> Recorded:
+        asked.append(1)
+        return Both(place.world.journal, there.journal)
+
+    finished = place.carry(run, Turn(cast("Any", lease)), known=known)
+    assert isinstance(finished.error, GuardRefused)
+    assert "run run-9 found personal data" in str(finished.error)
+    assert asked
+    assert not place.world.consumers.enabled
+    assert lease.told
+    assert not any("wipe" in write or "delete" in write for write in lease.told[0])
+
+
+def test_a_run_is_told_by_the_lease_who_loaded_last(make: Callable[..., Place]) -> None:
+    place = make()
+    run = place.world.begin(steps=NO_COPY)
+    finished = place.carry(run, Turn(cast("Any", OneLease(place.world, LastLoad("far", 1)))))
+    assert isinstance(finished.error, GuardRefused)
+    assert "run far has loaded" in str(finished.error)
 
 
 class FakeTimer:

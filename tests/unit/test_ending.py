@@ -19,17 +19,21 @@ from moto import mock_aws
 
 from downstage.app import ending, known_runs, places
 from downstage.app.entering import settings_of
-from downstage.app.places import ControlPlace
+from downstage.app.places import ControlPlace, control_table
 from downstage.app.runs import Project
 from downstage.app.successors import watching
+from downstage.app.turns import numbered
 from downstage.app.wiring import Sides
+from downstage.aws.lease import LONGEST_REQUEST, EnvironmentLease
 from downstage.domain.environment import Environment
-from downstage.errors import RunConflict, UsageError
+from downstage.domain.events import Note
+from downstage.errors import HeldByAnother, RunConflict, UsageError
 from downstage.journals.memory import MemoryJournal
 from downstage.planning import guards
 from downstage.ports import RunRecord
 from downstage.testing.simple import Recorder
 from downstage.testing.world import World
+from tests.unit.lease_world import Clock
 from tests.unit.proven_world import ended, leaking, loaded, renamed
 
 CONFIG = """
@@ -93,7 +97,7 @@ def carried(project: Project, host: str | None = None) -> Iterator[Callable[[], 
     project.state.mkdir(exist_ok=True)
     with (project.state / "test.lock").open("a+") as lock:
         lock.truncate(0)
-        lock.write(f"{ELSEWHERE} run-1 {socket.gethostname() if host is None else host}".strip())
+        lock.write(f"{ELSEWHERE} run-1 {numbered() if host is None else host}".strip())
         lock.flush()
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield lambda: fcntl.flock(lock, fcntl.LOCK_UN)
@@ -204,13 +208,15 @@ def test_a_process_that_cannot_be_signalled_is_asked_by_the_journal(
     assert now(project).state == "cancelled"
 
 
-@pytest.mark.parametrize("host", ["another-container", ""])
+@pytest.mark.parametrize(
+    "host", ["another-container", "", socket.gethostname(), f"{socket.gethostname()}/pid:[another]"]
+)
 def test_the_number_of_a_process_elsewhere_is_not_signalled(
     project: Project, monkeypatch: pytest.MonkeyPatch, host: str
 ) -> None:
     run = entered(project, "running")
-    told = killing(monkeypatch, lambda: None)
     with carried(project, host) as let_go, watching(project.journal("test"), run, let_go, 0.01):
+        told = killing(monkeypatch, let_go)
         cancel(project)
     assert told == []
     assert now(project).state == "cancelled"
@@ -291,6 +297,76 @@ def test_nothing_is_put_back_over_a_leak_that_a_run_of_ci_has_found(both: Callab
     done = cancel(both(here, there))
     assert "personal data was found" in done.consumers
     assert not here.consumers.enabled
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(known_runs, "SystemClock", lambda: clock)
+    return clock
+
+
+def test_a_run_that_another_has_the_environment_of_is_not_waited_for(
+    make: Callable[[str], Project], clock: Clock
+) -> None:
+    """Neither while that one goes on, nor while it is parked."""
+    project = make("control_table: downstage-control")
+    entered(project)
+    far = EnvironmentLease(control_table(project._lease_place("test")), "test", clock=clock, who="far-away")
+    for state in ("is going on", "is parked"):
+        if state == "is going on":
+            far.acquire("run-2")
+        else:
+            far.park()
+        slept: list[float] = []
+
+        def slept_on(seconds: float, slept: list[float] = slept) -> None:
+            slept.append(seconds)
+            clock.time += 100.0
+
+        with pytest.raises(HeldByAnother, match=f"belongs to run run-2, which {state} .far-away") as caught:
+            ending.cancel(project, "run-1", Recorder(), monotonic=clock.monotonic, sleep=slept_on)
+        assert slept == []
+        assert "'downstage cancel run-2'" in str(caught.value)
+    assert now(project).state == "parked"
+    far.acquire("run-2")
+    far.release()
+    cancel(project)
+    assert now(project).state == "cancelled"
+
+
+def test_why_it_waits_is_told_before_it_does(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = entered(project, "running")
+    killing(monkeypatch, lambda: None)
+    events, told = Recorder(), list[int]()
+    with carried(project) as let_go:
+
+        def sleep(_seconds: float) -> None:
+            told.append(sum(isinstance(event, Note) for event in events.events))
+            if len(told) == 2:
+                let_go()
+
+        exclusive = Project.exclusive
+        monkeypatch.setattr(Project, "exclusive", lambda *named, **more: exclusive(*named, **{**more, "patience": 0.0}))
+        ending.cancel(project, run.run_id, events, sleep=sleep)
+    assert told[0] == told[1] == 1
+
+
+@pytest.mark.parametrize(("state", "waits"), [("parked", True), ("interrupted", True), ("queued", False)])
+def test_what_a_parked_run_had_under_way_is_over_before_anything_is_put_back(
+    make: Callable[[str], Project], clock: Clock, state: str, waits: bool
+) -> None:
+    """The next refresh finds the environment free at once: what is on its way must not meet it."""
+    project = make("control_table: downstage-control")
+    entered(project, state)
+    with project.exclusive("test", "run-1") as turn:
+        turn.keeps = True
+    began, events = clock.time, Recorder()
+    ending.cancel(project, "run-1", events, sleep=lambda _seconds: None)
+    assert clock.time - began == (LONGEST_REQUEST if waits else 0.0)
+    assert any("was parked by" in event.text for event in events.events if isinstance(event, Note)) is waits
+    with project.exclusive("test", "run-2"):
+        assert clock.time - began == (LONGEST_REQUEST if waits else 0.0)
 
 
 def test_nothing_is_put_back_over_what_another_machine_has_loaded_since(both: Callable[..., Project]) -> None:

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from downstage.app.entering import earlier_run
+from downstage.app import entering
+from downstage.app.other_journal import Both
 from downstage.errors import JournalError, RunConflict
 from downstage.journals.memory import MemoryJournal
-from downstage.ports import RunRecord, StepRecord
+from downstage.ports import LastLoad, Recorded, RunRecord, StepRecord
 
 NOT_BEGUN = ("skipped", "pending", "failed, refused")
 
@@ -25,6 +26,19 @@ def journal_of(*runs: tuple[str, str, dict[str, str], dict[str, Any]]) -> Memory
             intent = {"recorded": True} if name == "copy" and state not in NOT_BEGUN else {}
             journal.save_step(run_id, 1, StepRecord(name, state.partition(",")[0], 1.0, "", intent))
     return journal
+
+
+NONE = LastLoad()
+
+
+def earlier_run(
+    journal: MemoryJournal,
+    environment: str,
+    kind: str,
+    known: Recorded | None = None,
+    last: LastLoad = NONE,
+) -> dict[str, str]:
+    return entering.earlier_run(journal, environment, kind, lambda: known or journal, last)
 
 
 PROVEN = {"copy": "done", "verify-tables": "done"}
@@ -89,3 +103,25 @@ def test_a_copy_that_was_verified_by_itself_is_gone_by() -> None:
 def test_a_run_that_has_loaded_nothing_there_refuses_nothing(run_id: str, kind: str, steps: dict[str, str]) -> None:
     journal = journal_of(("test-1", "refresh", PROVEN, {}), (run_id, kind, steps, {}))
     assert earlier_run(journal, "test", "backfill") == {"verified_run": "test-1"}
+
+
+def test_what_another_journal_has_of_copies_since_counts_too() -> None:
+    journal = journal_of(("test-1", "refresh", PROVEN, {}))
+    there = MemoryJournal()
+    there.create_run(RunRecord("test-2", "test", "refresh", "failed", 1, "2027-01-15T09:00:00Z", "", {}))
+    there.save_step("test-2", 1, StepRecord("copy", "failed", 1.0, "", {"recorded": True}))
+    with pytest.raises(RunConflict, match=r"test-2 has begun to copy into test after test-1.*where that run was begun"):
+        earlier_run(journal, "test", "backfill", Both(journal, there))
+
+
+def test_and_so_does_a_load_of_which_only_the_lease_tells() -> None:
+    journal = journal_of(
+        ("test-1", "refresh", PROVEN, {"loaded_before": "older", "loads_before": 1}),
+        ("test-2", "sync", {"sync": "done"}, {"loaded_before": "far", "loads_before": 3}),
+    )
+    for last in (LastLoad("far", 3), LastLoad("test-2", 4)):
+        with pytest.raises(RunConflict, match="run far, whose journal is not here, has loaded test after test-1"):
+            earlier_run(journal, "test", "backfill", last=last)
+        assert earlier_run(journal, "test", "index", last=last) == {"verified_run": "test-1"}
+    for last in (LastLoad("test-1", 2), LastLoad("older", 1), LastLoad()):
+        assert earlier_run(journal, "test", "backfill", last=last) == {"verified_run": "test-1"}

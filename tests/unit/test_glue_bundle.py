@@ -14,6 +14,8 @@ import pytest
 
 from downstage import __version__
 from downstage.app import glue_bundle
+from downstage.engines import own_code
+from downstage.engines.own_code import code_digest, code_mark
 from downstage.errors import ConfigError, UsageError
 
 
@@ -30,6 +32,19 @@ def test_the_bundle_is_the_same_bytes_each_time_and_lists_what_it_holds() -> Non
         }
         listed = archive.read("wheels/requirements.txt").decode().splitlines()
         assert listed == ["--find-links .", "dep==1.0", f"downstage=={__version__}"]
+
+
+def test_one_digest_tells_the_code_of_a_bundle_and_that_of_a_process() -> None:
+    """Whatever marks workers of Spark marks the job; and what is no code of ours does not count."""
+    files = glue_bundle.own_files()
+    assert code_mark() == f"{__version__} ({code_digest(files)[:12]})"
+    name = "downstage/engines/own_code.py"
+    assert files[name] == Path(own_code.__file__).read_bytes()
+    assert not any(each.endswith((".pyc", ".so", ".c")) or "__pycache__" in each for each in files)
+    assert code_digest({**files, "other/a.py": b"", "downstage/k.so": b"", "downstage/py.typed": b"x"}) == code_digest(
+        files
+    )
+    assert code_digest({**files, name: files[name] + b"\n"}) != code_digest(files)
 
 
 def test_pip_installs_the_wheel_and_the_job_starts_from_it(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ nothing else."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -117,6 +118,38 @@ def test_whatever_is_set_by_hand_is_found_and_no_deployment_drops_it(
     assert name not in glue.jobs["copy"]
     assert parts.problems(plan(config)) == []
     assert "as it was" in deploy(config)[1]
+
+
+def test_a_record_of_before_which_holds_only_what_was_set_accuses_nobody(glue: FakeGlue, tmp_path: Path) -> None:
+    """GetJob tells more than that, and always did: the next deployment notes it all."""
+    config = configured(tmp_path, glue)
+    deploy(config)
+    (place,) = (key for key in glue.objects if "/deployed/" in key)
+    written = json.loads(glue.objects[place])
+    del written["complete"]
+    for name in ("ExecutionClass", "JobMode"):
+        del written["settings"][name]
+    assert len(written["settings"]) == 10
+    of_before = json.dumps(written).encode()
+
+    glue.objects[place] = of_before
+    assert parts.problems(plan(config)) == []
+    glue.jobs["copy"]["Timeout"] = 5
+    (problem,) = parts.problems(plan(config))
+    assert "was changed by hand (Timeout)" in str(problem)
+    assert deploy(config)[0] == 3
+    glue.jobs["copy"]["Timeout"] = 2880
+    code, said = deploy(config)
+    assert code == 0, said
+    assert "as it was: Glue job copy" in said
+    assert glue.calls["UpdateJob"] == 0
+    glue.jobs["copy"]["SecurityConfiguration"] = "encrypted"
+    (problem,) = parts.problems(plan(config))
+    assert "was changed by hand (SecurityConfiguration)" in str(problem), "all is compared from then on"
+
+    glue.objects[place] = of_before
+    assert deploy(config, "--force")[0] == 0
+    assert "SecurityConfiguration" not in glue.jobs["copy"], "--force overwrites whatever there is"
 
 
 def test_a_script_that_was_changed_in_its_place_is_found(glue: FakeGlue, tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from downstage.aws.glue import GlueJob
+from downstage.aws.parcels import BucketParcels
 from downstage.aws.passing import is_passing
 from downstage.domain.glue import GlueRun
-from downstage.errors import CredentialsError, RunConflict, Unreachable
+from downstage.errors import CredentialsError, DownstageError, RunConflict, Unreachable
 from downstage.testing.lanework import Mark
 from tests.glue_server.launching import engine
 from tests.glue_server.server import BUSY, FakeGlue
@@ -60,6 +61,53 @@ def _hush(glue: FakeGlue, clock: Ticking, looks: int, told: threading.Event | No
         told.set()
     for thread in list(glue.threads):
         thread.join(0.05)
+
+
+@pytest.mark.parametrize("passing", [Unreachable("S3 answered SlowDown"), CredentialsError("renew them")])
+def test_who_carried_an_ended_run_out_is_asked_for_until_it_is_told(
+    glue: FakeGlue, clock: Ticking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, passing: DownstageError
+) -> None:
+    """From the first look on that finds the run at its end: not one of its lanes is lost for that."""
+    read, refused = BucketParcels.get, 0
+
+    def get(parcels: BucketParcels, key: str) -> bytes | None:
+        nonlocal refused
+        if key.endswith(".claim"):
+            refused += 1
+            if refused <= times:
+                raise passing
+        return read(parcels, key)
+
+    monkeypatch.setattr(BucketParcels, "get", get)
+    times = 7
+    assert len(list(engine(glue, clock).run(Mark(tmp_path), LANES))) == 3
+    assert (refused, glue.runs[0].states) == (8, ["SUCCEEDED"])
+    times = 10**6
+    with pytest.raises(type(passing), match="then resume the run"):
+        list(engine(glue, clock, epoch=2).run(Mark(tmp_path), LANES))
+    assert refused < 50
+
+
+def test_a_start_that_waits_for_room_is_not_ended_by_a_look_that_says_nothing(
+    glue: FakeGlue, clock: Ticking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = GlueJob.start
+
+    def start(job: GlueJob, arguments: dict[str, str]) -> str:
+        try:
+            return ask(job, arguments)
+        except RunConflict:
+            glue.busy = 1
+            raise
+
+    monkeypatch.setattr(GlueJob, "start", start)
+    glue.refuse = 3
+    assert len(list(engine(glue, clock, patient=False).run(Mark(tmp_path), LANES))) == 3
+    assert (glue.calls["StartJobRun"], len(glue.runs)) == (4, 1)
+    glue.refuse = 999
+    with pytest.raises(RunConflict, match="as many active runs as it may"):
+        list(engine(glue, clock, epoch=2, patient=False).run(Mark(tmp_path), LANES))
+    assert glue.calls["StartJobRun"] - 4 < 16, "nor is it asked for without end"
 
 
 def test_a_glue_that_never_says_anything_ends_the_run(glue: FakeGlue, clock: Ticking, tmp_path: Path) -> None:

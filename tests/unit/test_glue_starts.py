@@ -12,6 +12,7 @@ import pytest
 from downstage.engines.glue import EPOCH, PARCEL, RUN
 from downstage.engines.glue_starts import starts_key
 from downstage.engines.parcel import claim_key
+from downstage.errors import HeldByAnother, RunConflict
 from downstage.testing.lanework import Mark, noted
 from tests.glue_server.launching import engine
 from tests.glue_server.server import FakeGlue
@@ -101,6 +102,42 @@ def test_a_parcel_that_a_run_had_claimed_stays_that_runs(glue: FakeGlue, clock: 
     list(engine(glue, clock, epoch=2).run(Mark(tmp_path), LANES))
     claims = sorted(content for key, content in glue.objects.items() if key.endswith(".claim"))
     assert claims == [b"jr_0000", b"jr_0001"]
+
+
+def test_a_run_whose_parcel_its_successor_withdrew_ends_its_launcher_in_one_line(
+    glue: FakeGlue, clock: Ticking, tmp_path: Path
+) -> None:
+    """A launcher that only hung: its Glue run found its work withdrawn, and did nothing."""
+    job = glue.job
+    assert job is not None
+
+    def withdrawn_before(arguments: list[str]) -> int | str:
+        (start,) = starts(glue, 1)
+        glue.objects[f"/files/{claim_key(start['parcel'])}"] = b"withdrawn by epoch 2"
+        return job(arguments)
+
+    glue.job = withdrawn_before
+    with pytest.raises(HeldByAnother) as caught:
+        list(engine(glue, clock).run(Mark(tmp_path), LANES))
+    assert str(caught.value) == (
+        "run test-1 was resumed meanwhile, by whom what this process had asked for was withdrawn by epoch 2: follow it "
+        "with 'downstage status test-1'"
+    )
+    assert glue.runs[0].states == ["SUCCEEDED"]
+    assert not noted(tmp_path, "lane-0"), "no lane was begun"
+    assert glue.calls["StartJobRun"] == 1
+
+
+def test_a_start_that_is_refused_leaves_neither_a_parcel_nor_an_intent(
+    glue: FakeGlue, clock: Ticking, tmp_path: Path
+) -> None:
+    job, glue.job = glue.job, None
+    other = glue.begin({RUN: "other-1", EPOCH: "1"}, ["RUNNING"])
+    with pytest.raises(RunConflict):
+        list(engine(glue, clock).run(Mark(tmp_path), LANES))
+    assert not any(FOLDER in key for key in glue.objects)
+    other.states, glue.job = ["STOPPED"], job
+    assert len(list(engine(glue, clock).run(Mark(tmp_path), LANES))) == 3
 
 
 def test_a_list_that_somebody_else_wrote_touches_nothing_of_other_places(

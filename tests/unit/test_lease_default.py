@@ -22,7 +22,7 @@ from downstage.aws.lease import EnvironmentLease
 from downstage.aws.session import Session
 from downstage.domain.environment import Environment
 from downstage.domain.events import Note
-from downstage.errors import GuardRefused, JournalError, RunConflict
+from downstage.errors import GuardRefused, HeldByAnother, JournalError, RunConflict, UsageError
 from downstage.ports import StepRecord
 from downstage.testing.simple import Recorder
 from downstage.workflow.refresh import STEPS
@@ -192,19 +192,25 @@ def test_a_run_of_a_laptop_is_not_resumed_over_what_another_one_has_loaded(
 ) -> None:
     """The other one's journal is a file over there; the lease tells of it."""
     carried: list[RunPlaces] = []
+    known: list[set[str]] = []
 
     def carry(setting: carrying.Setting, record: Any, *, resumed: bool) -> Any:
         carried.append(setting.places)
+        assert setting.known is not None
+        known.append({run.run_id for run in setting.known().runs()})
         setting.turn.keeps = False
         raise Carried
 
     monkeypatch.setattr(carrying, "carry", carry)
-    laptop, other = machine("laptop"), machine("other")
+    laptop, other, ci = machine("laptop"), machine("other"), machine("ci", ci=True)
+    of_ci = replace(a_record(ci), state="finished")
+    ci.journal("test").create_run(of_ci)
     with pytest.raises(Carried):
         laptop.start("test", "refresh", STEPS, Recorder())
     assert isinstance(carried[0].journal, SqlitePlace)
     assert carried[0].lease is not None  # workers watch it
     (run,) = (run for run, _ in laptop.runs())
+    assert known == [{run.run_id, of_ci.run_id}]
     laptop.journal("test").end_run(run.run_id, 1, "failed", "now")
     with other.exclusive("test", "far"):
         pass  # it has only looked
@@ -218,11 +224,64 @@ def test_a_run_of_a_laptop_is_not_resumed_over_what_another_one_has_loaded(
     with pytest.raises(Carried):
         laptop.start("test", "refresh", STEPS, Recorder())
     (newest,) = (each for each, _ in laptop.runs() if each.run_id != run.run_id)
-    assert newest.settings["loaded_before"] == "far"
+    assert (newest.settings["loaded_before"], newest.settings["loads_before"]) == ("far", 1)
     laptop.journal("test").end_run(newest.run_id, 1, "failed", "now")
     with pytest.raises(Carried):
         laptop.resume(newest.run_id, Recorder())
     assert laptop.loader("test", "far") == "far"
+    with laptop.exclusive("test", newest.run_id) as turn:
+        turn.loading()
+    assert laptop.loader("test", "far") == "far"  # behind the last, which is known
+    with pytest.raises(UsageError, match="no run farther"):
+        laptop.loader("test", "farther")
+
+
+@pytest.mark.parametrize(("state", "goes_on"), [("parked", True), ("waiting", True), ("interrupted", False)])
+def test_a_ci_waits_for_a_parked_run_only_if_it_goes_on(machine: Make, clock: Clock, state: str, goes_on: bool) -> None:
+    ci = machine("ci", ci=True)
+    run = ci.enqueue("test", STEPS)
+    ci.journal("test").end_run(run.run_id, 1, state, "now")
+    for outdated in (False, True):
+        if outdated:  # as on a machine that took it over and could not end it here
+            table().update("lease", "test", "SET loaded_by = :far, loads = :one", FAR)
+        with pytest.raises(RunConflict, match="which is parked") as caught:
+            ci.start("test", "refresh", STEPS, Recorder())
+        assert isinstance(caught.value, HeldByAnother) is (goes_on and not outdated)
+
+
+def test_a_run_that_cannot_go_on_any_more_does_not_keep_the_lease(machine: Make, clock: Clock) -> None:
+    """Else whoever is told to resume it would be sent round in a circle."""
+    laptop, other = machine("laptop"), machine("other")
+    run = laptop.enqueue("test", STEPS)
+    with other.exclusive("test", "far", take_over=True) as turn:
+        turn.loading()
+    with pytest.raises(RunConflict, match=f"downstage cancel {run.run_id}.*downstage refresh test --take-over"):
+        laptop.resume(run.run_id, Recorder())
+    with other.exclusive("test", "far-2"):
+        pass
+    with pytest.raises(RunConflict, match="is queued and cannot go on, for far") as caught:
+        laptop.start("test", "refresh", STEPS, Recorder())
+    assert not isinstance(caught.value, HeldByAnother)
+    laptop.enqueue("test", STEPS, take_over=True)
+
+
+FAR = {":far": {"S": "far"}, ":one": {"N": "1"}}
+
+
+def test_nor_for_one_that_is_not_known_or_was_killed(machine: Make, clock: Clock) -> None:
+    """Nobody who is parked on a laptop tells a CI how it ends."""
+    ci, laptop = machine("ci", ci=True), machine("laptop")
+    with laptop.exclusive("test", "laptop-1") as turn:
+        with pytest.raises(HeldByAnother):
+            ci.start("test", "refresh", STEPS, Recorder())
+        clock.time += 600
+        with pytest.raises(RunConflict, match="if it is dead, resume it") as caught:
+            ci.start("test", "refresh", STEPS, Recorder())
+        assert not isinstance(caught.value, HeldByAnother)
+        turn.keeps = True
+    with pytest.raises(RunConflict, match="which is parked") as caught:
+        ci.start("test", "refresh", STEPS, Recorder())
+    assert not isinstance(caught.value, HeldByAnother)
 
 
 def test_nor_over_what_ci_has_loaded(machine: Make, clock: Clock) -> None:

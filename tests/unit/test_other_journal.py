@@ -9,13 +9,14 @@ from dataclasses import replace
 import pytest
 
 from downstage.app.other_journal import Both
-from downstage.app.precedence import LOADED_BEFORE, loaded_since, refuse_outdated
+from downstage.app.precedence import loaded_since, refuse_outdated
 from downstage.domain.outcome import StepState
 from downstage.errors import GuardRefused, RunConflict
 from downstage.planning.consumers import alive
-from downstage.ports import Recorded, RunRecord
+from downstage.ports import LastLoad, Recorded, RunRecord
 from downstage.testing.simple import InOrder
-from downstage.testing.world import TARGET, World
+from downstage.testing.world import TARGET, World, plan_of
+from downstage.workflow.loaders import LOADED_BEFORE, settings_before
 from downstage.workflow.parts import Shared
 from downstage.workflow.proven import ACCEPT
 from downstage.workflow.put_back import put_back
@@ -23,6 +24,8 @@ from downstage.workflow.refresh import forget_from, run_steps
 from downstage.workflow.standing import PUT_BACK
 from tests.unit.proven_world import PROOFS, ended, leaking, loaded, renamed
 from tests.unit.search_world import up_to
+
+NONE = LastLoad()
 
 
 def switched_on(
@@ -46,7 +49,7 @@ def other_of(*steps: str, state: str = "failed", run_id: str = "run-2") -> World
     return ended(there, state, run_id)
 
 
-def given_up(here: World, known: Recorded, run_id: str = "run-1", loaded_by: str = "") -> str:
+def given_up(here: World, known: Recorded, run_id: str = "run-1", last: LastLoad = NONE) -> str:
     taken = here.journal.take_over(run_id)
     parts = here.parts(taken)
     return put_back(
@@ -57,7 +60,7 @@ def given_up(here: World, known: Recorded, run_id: str = "run-1", loaded_by: str
         parts.guard,
         lambda one: alive(here.plan, one, here.target_tables),
         known,
-        loaded_since(known, taken, loaded_by),
+        loaded_since(known, taken, last),
     )
 
 
@@ -110,12 +113,54 @@ def test_what_ci_has_proven_passes_and_what_it_has_not_is_taken_by_name_only() -
 
 def test_what_a_run_has_loaded_that_no_journal_here_knows_is_taken_by_name_only() -> None:
     here = loaded("finished", *PROOFS, "expiry", "parity", "consumers-on")
-    with pytest.raises(GuardRefused, match=r"run far was the last to load test.*--accept-unproven far"):
+    with pytest.raises(GuardRefused, match=r"run far has loaded test.*--accept-unproven far"):
         switched_on(here, here.journal, loaded_by="far")
     here = loaded("finished", *PROOFS, "expiry", "parity", "consumers-on")
     switched_on(here, here.journal, loaded_by="far", accept=["far"])
     here = loaded("finished", *PROOFS, "expiry", "parity", "consumers-on")
     switched_on(here, here.journal, loaded_by="run-1")
+
+
+SYNCED = ("sync", "verify-buckets")
+ON = (*PROOFS, "expiry", "parity", "consumers-on")
+
+
+def loading_nothing(here: World, run_id: str, kind: str, steps: Sequence[str], last: LastLoad) -> None:
+    """A run of ours that was entered after `last`, and loads no tables."""
+    here.refresh(here.begin(run_id, kind, **settings_before(last)), chosen=steps)
+
+
+def test_a_sync_of_ours_hides_none_that_loaded_before_it() -> None:
+    """Only the last is named by the lease, and that one is known; what stands in the tables is the other's."""
+    here = loaded("finished", *ON)
+    loading_nothing(here, "run-7", "sync", SYNCED, LastLoad("far", 2))
+    with pytest.raises(GuardRefused, match=r"run far has loaded test.*--accept-unproven far"):
+        switched_on(here, here.journal, loaded_by="run-7")
+    switched_on(here, here.journal, here.begin("run-9", "streams", **{ACCEPT: ["far"]}), loaded_by="run-7")
+
+
+def test_nor_does_a_refresh_of_ours_that_was_refused_before_it_copied() -> None:
+    here = loaded("finished", *ON)
+    loading_nothing(here, "run-6", "sync", SYNCED, LastLoad("far", 2))
+    loading_nothing(here, "run-7", "refresh", ("preflight", "wipe"), LastLoad("run-6", 3))
+    ended(here, "cancelled", "run-7")
+    with pytest.raises(GuardRefused, match="run far has loaded test"):
+        switched_on(here, here.journal, loaded_by="run-7")
+
+
+def test_but_a_copy_of_ours_answers_for_the_tables() -> None:
+    here = World()
+    here.refresh(here.begin(**settings_before(LastLoad("far", 2))), chosen=(*up_to("sync"), *ON))
+    loading_nothing(ended(here, "finished"), "run-7", "sync", SYNCED, LastLoad("run-1", 3))
+    switched_on(here, here.journal, loaded_by="run-7")
+    assert here.consumers.enabled
+
+
+def test_a_refresh_that_copies_nothing_itself_asks_who_loaded_before_it() -> None:
+    here = loaded("finished", *ON)
+    taken = here.begin("run-7", **settings_before(LastLoad("far", 2)))
+    with pytest.raises(GuardRefused, match="run far has loaded test"):
+        switched_on(here, here.journal, taken, loaded_by="run-7")
 
 
 # ---- going on
@@ -125,23 +170,23 @@ def test_a_run_is_not_resumed_over_what_ci_has_loaded_since() -> None:
     here, there = loaded("failed"), other_of(*up_to("wipe"))
     record = here.journal.run("run-1")
     assert record is not None
-    refuse_outdated(here.journal, record)
+    refuse_outdated(here.journal, record, NONE)
     with pytest.raises(RunConflict, match="run-2 has changed test since"):
-        refuse_outdated(Both(here.journal, there.journal), record)
+        refuse_outdated(Both(here.journal, there.journal), record, NONE)
 
 
 def test_a_run_is_not_resumed_over_what_was_loaded_since_on_a_machine_that_cannot_be_asked() -> None:
     here = loaded("failed")
     record = here.journal.run("run-1")
     assert record is not None
-    for by in ("", "run-1"):
-        refuse_outdated(here.journal, record, by)
+    for last in (NONE, LastLoad("run-1", 7)):
+        refuse_outdated(here.journal, record, last)
     with pytest.raises(RunConflict, match="far, whose journal is not here, has loaded test since"):
-        refuse_outdated(here.journal, record, "far")
-    before = replace(record, settings={**record.settings, LOADED_BEFORE: "far"})
-    refuse_outdated(here.journal, before, "far")
+        refuse_outdated(here.journal, record, LastLoad("far", 7))
+    before = replace(record, settings={**record.settings, **settings_before(LastLoad("far", 7))})
+    refuse_outdated(here.journal, before, LastLoad("far", 7))
     with pytest.raises(RunConflict, match="farther, whose journal"):
-        refuse_outdated(here.journal, before, "farther")
+        refuse_outdated(here.journal, before, LastLoad("farther", 8))
 
 
 @pytest.mark.parametrize("step", ["wipe", "deploy", "copy", "sync"])
@@ -167,6 +212,40 @@ def test_whoever_loads_says_so_before_anything_is_written(step: str) -> None:
     assert seen == [before]  # these do not load
 
 
+def test_whoever_has_nothing_to_load_is_not_the_last_that_has() -> None:
+    world = World(plan=plan_of(wipe=None, deploy=None, buckets=()))
+    told: list[bool] = []
+    shared = Shared(lambda: world.journal, lambda: told.append(True), lambda: "")
+    parts = replace(world.parts(world.begin()), shared=shared, deployer=None)
+    run_steps(parts, InOrder(), ("wipe", "deploy", "sync"))
+    assert told == []
+
+
+def test_nor_over_what_hides_behind_a_run_of_ours() -> None:
+    """That one has only synced, and could have been told apart; who loaded before it could not."""
+    here = loaded("failed")
+    record = here.journal.run("run-1")
+    assert record is not None
+    here.begin("run-0", "sync", **settings_before(LastLoad("far", 2)))
+    assert loaded_since(here.journal, record, LastLoad("run-0", 3)) == "far"
+    entered = replace(record, settings={**record.settings, **settings_before(LastLoad("far", 2))})
+    assert loaded_since(here.journal, entered, LastLoad("run-0", 3)) == ""
+    with pytest.raises(RunConflict, match="run-0 has loaded test since"):
+        refuse_outdated(here.journal, entered, LastLoad("run-0", 3))
+
+
+def test_one_that_loads_again_has_loaded_since() -> None:
+    """It was the last when this one was entered, and was gone on with where nobody knows of this one."""
+    here = loaded("failed")
+    record = here.journal.run("run-1")
+    assert record is not None
+    entered = replace(record, settings={**record.settings, **settings_before(LastLoad("far", 2))})
+    assert loaded_since(here.journal, entered, LastLoad("far", 2)) == ""
+    assert loaded_since(here.journal, entered, LastLoad("far", 3)) == "far"
+    early = replace(record, settings={**record.settings, LOADED_BEFORE: ""})
+    assert loaded_since(here.journal, early, NONE) == ""
+
+
 # ---- giving up
 
 
@@ -185,7 +264,7 @@ def test_nor_while_a_newer_one_of_ci_holds_them_off() -> None:
 
 def test_nor_over_what_was_loaded_since_on_a_machine_that_cannot_be_asked() -> None:
     here = loaded("failed")
-    said = given_up(here, here.journal, loaded_by="far")
+    said = given_up(here, here.journal, last=LastLoad("far", 1))
     assert said.startswith("left as they are: run far, whose journal is not here, has loaded the environment since")
     assert not here.consumers.enabled
     put = here.journal.step("run-1", PUT_BACK)
@@ -193,8 +272,15 @@ def test_nor_over_what_was_loaded_since_on_a_machine_that_cannot_be_asked() -> N
     assert put.detail in here.outcome().standing
 
 
+def test_nor_over_what_hides_behind_a_sync_of_ours() -> None:
+    here = loaded("failed")
+    loading_nothing(here, "run-7", "sync", SYNCED, LastLoad("far", 2))
+    assert given_up(here, here.journal, last=LastLoad("run-7", 3)).startswith("left as they are: run far")
+    assert not here.consumers.enabled
+
+
 def test_what_stands_in_both_is_put_back() -> None:
     here, there = loaded("failed"), World()
-    said = given_up(here, Both(here.journal, there.journal), loaded_by="run-1")
+    said = given_up(here, Both(here.journal, there.journal), last=LastLoad("run-1", 1))
     assert f"of {TARGET}" in said
     assert here.consumers.enabled

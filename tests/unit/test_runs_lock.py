@@ -14,9 +14,10 @@ import pytest
 from downstage.app.carrying import given_up
 from downstage.app.precedence import kept, outlived, refuse_outdated
 from downstage.app.runs import Project
+from downstage.app.turns import Turn
 from downstage.errors import RunConflict, UsageError
 from downstage.journals.memory import MemoryJournal
-from downstage.ports import RunRecord, StepRecord
+from downstage.ports import LastLoad, RunRecord, StepRecord
 
 CONFIG = """
 version: 1
@@ -114,11 +115,11 @@ def test_a_place_has_one_name_and_another_has_another(project: Project) -> None:
 def test_a_run_is_not_resumed_over_what_a_newer_one_has_made() -> None:
     others = (run("a0", "verify"), run("b9", environment="staging"))
     old, newer = run("old1"), run("new2", "wipe")
-    refuse_outdated(journal_of(old, *others, begun=("b9", "a0")), old)
-    refuse_outdated(journal_of(old, newer), old)  # it has only looked
+    refuse_outdated(journal_of(old, *others, begun=("b9", "a0")), old, LastLoad())
+    refuse_outdated(journal_of(old, newer), old, LastLoad())  # it has only looked
     with pytest.raises(RunConflict, match="new2 has changed test since"):
-        refuse_outdated(journal_of(old, newer, begun=("new2",)), old)
-    refuse_outdated(journal_of(old, newer, begun=("old1", "new2")), newer)
+        refuse_outdated(journal_of(old, newer, begun=("new2",)), old, LastLoad())
+    refuse_outdated(journal_of(old, newer, begun=("old1", "new2")), newer, LastLoad())
 
 
 @pytest.mark.parametrize("state", ["queued", "running", "interrupted", "parked", "waiting"])
@@ -127,12 +128,12 @@ def test_a_run_that_can_be_resumed_keeps_its_environment(project: Project, state
     journal.create_run(run("old1", state=state))
     assert [one.run_id for one in kept(journal, "test")] == ["old1"]
     with pytest.raises(RunConflict, match=r"belongs to run old1.*downstage cancel old1.*--take-over"):
-        project._make_room(journal, "test", "refresh", take_over=False)
+        project._make_room(journal, "test", "refresh", Turn(None), take_over=False)
     with pytest.raises(RunConflict, match="belongs to run old1"):
-        project._make_room(journal, "test", "repair", take_over=False)
-    project._make_room(journal, "test", "verify", take_over=False)
-    project._make_room(journal, "staging", "refresh", take_over=False)
-    project._make_room(journal, "test", "refresh", take_over=True)
+        project._make_room(journal, "test", "repair", Turn(None), take_over=False)
+    project._make_room(journal, "test", "verify", Turn(None), take_over=False)
+    project._make_room(journal, "staging", "refresh", Turn(None), take_over=False)
+    project._make_room(journal, "test", "refresh", Turn(None), take_over=True)
     given = journal.run("old1")
     assert given is not None
     assert (given.state, given.epoch) == ("superseded", 2)  # whatever is alive of it writes nothing more

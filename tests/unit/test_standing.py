@@ -350,7 +350,7 @@ def test_a_cancel_that_was_cut_off_is_not_what_is_told_once_the_run_has_gone_on(
     world.refresh(chosen=up_to("copy"))
     taken = world.journal.take_over("run-1")
     parts = world.parts(taken)
-    put_back(world.journal, taken, parts.consumers, world.plan, parts.guard, lambda _one: True)
+    put_back(world.journal, taken, parts.consumers, world.plan, parts.guard, lambda _one: True, world.journal, "")
     assert len(world.consumers.enabled) == 2
     assert "on again, as before" in said(world)
     world.resume(chosen=up_to("verify-tables"))

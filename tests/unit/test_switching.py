@@ -103,6 +103,8 @@ def test_who_gives_a_run_up_asks_before_each_consumer() -> None:
             world.plan,
             lost_after(world, f"switch {FUNCTION} on"),
             lambda _one: True,
+            world.journal,
+            "",
         )
     assert world.writes == [f"switch {FUNCTION} on"]
 
@@ -154,6 +156,17 @@ def test_what_somebody_switches_on_after_that_is_somebodys_doing() -> None:
     world.resume(chosen=up_to("restore-search"))
     assert f"{SECOND} of {TARGET} in us-east-1: switched on since this run switched it off" in notes(world)
     assert f"switched on by somebody while nothing was proven, and off again: {SECOND}" in world.outcome().consumers
+
+
+def test_nor_is_another_place_of_the_same_function_the_runs_doing() -> None:
+    world = begun_again("verify-tables")
+    world.consumers.add(
+        FUNCTION, TARGET, "arn:aws:dynamodb:us-west-1:222222222222:table/app-test/stream/1", region="us-west-1"
+    )
+    world.resume(chosen=up_to("restore-search"))
+    assert not world.consumers.enabled
+    assert f"{FUNCTION} of {TARGET} in us-west-1: switched on since this run switched it off" in notes(world)
+    assert off_again(world)["again"] == [[FUNCTION, TARGET, "us-west-1"]]
 
 
 def test_one_that_the_run_has_not_switched_on_is_told_of_for_itself() -> None:

@@ -93,6 +93,16 @@ def test_a_record_of_before_that_holds_names_only_deletes_nothing_that_it_cannot
     assert there.writes == []
 
 
+@pytest.mark.parametrize("what", ["table", "search domain"])
+def test_what_has_no_identity_passes_for_nothing(what: str) -> None:
+    there = world()
+    admin: Any = there.target_tables if what == "table" else there.target_domains
+    admin.identity = lambda name: "" if name in admin.names() else None
+    with pytest.raises(RunConflict, match=f"{what} .* may have been made anew"):
+        there.refresh(chosen=ALONE)
+    assert there.writes == []
+
+
 def test_a_record_of_before_of_what_is_gone_is_gone_on_with() -> None:
     there = world()
     stuck(there)

@@ -129,7 +129,7 @@ def living(world: World) -> Callable[[Consumer], bool]:
 def give_up(world: World, run_id: str = "run-1") -> str:
     taken = world.journal.take_over(run_id)
     parts = world.parts(taken)
-    said = put_back(world.journal, taken, parts.consumers, world.plan, parts.guard, living(world))
+    said = put_back(world.journal, taken, parts.consumers, world.plan, parts.guard, living(world), world.journal, "")
     world.journal.end_run(run_id, taken.epoch, "cancelled", "now")
     return said
 
@@ -201,7 +201,8 @@ def test_a_kill_while_they_are_put_back_is_made_good_by_calling_again() -> None:
         taken = world.journal.take_over("run-1")
         parts = world.parts(taken, Trip(at, after=True))
         try:
-            put_back(parts.journal, taken, parts.consumers, world.plan, parts.guard, living(world))
+            guard, known = parts.guard, parts.journal
+            put_back(parts.journal, taken, parts.consumers, world.plan, guard, living(world), known, "")
         except Killed:
             give_up(world)
         assert world.consumers.enabled == [FUNCTION], f"call {at}"

@@ -261,7 +261,7 @@ def _checks(turn: Turn, brake: Brake) -> Callable[[], None]:
 def _shared(setting: Setting) -> Shared:
     """What other runs have done to the environment, and how they are told that this one loads it."""
     known = setting.known or (lambda: setting.journal)
-    return Shared(known, setting.turn.loading, lambda: setting.turn.loaded_by)
+    return Shared(known, setting.turn.loading, lambda: setting.turn.last_load.run_id)
 
 
 @contextmanager

@@ -19,8 +19,9 @@ from downstage.app.turns import Turn
 from downstage.app.wiring import Sides
 from downstage.aws.streams import MappingControl
 from downstage.aws.tables import TableControl
+from downstage.domain.events import Note
 from downstage.domain.outcome import RefreshOutcome
-from downstage.errors import RunConflict, UsageError
+from downstage.errors import HeldByAnother, RunConflict, UsageError
 from downstage.planning import guards
 from downstage.planning.consumers import alive
 from downstage.ports import EventSink, RunRecord
@@ -61,20 +62,32 @@ def cancel(
     run = project.find(run_id)
     if run.state in ENDED:
         raise UsageError(f"run {run_id} has ended already ({run.state}): there is nothing to cancel")
-    deadline = monotonic() + _PATIENCE
+    deadline, told = monotonic() + _PATIENCE, False
     _ask_to_stop(project, run)
     with ExitStack() as stack:
         while True:
             try:
                 turn = stack.enter_context(
                     project.exclusive(
-                        run.environment, run_id, events=events, leased=run.kind in CHANGING, patience=10.0
+                        run.environment,
+                        run_id,
+                        events=events,
+                        leased=run.kind in CHANGING,
+                        patience=10.0,
+                        settle=run.state != "queued",  # nobody has carried that one yet
                     )
                 )
                 break
-            except RunConflict:
+            except RunConflict as held:
+                if run.kind in CHANGING:
+                    _refuse_anothers(project, run)
                 if monotonic() > deadline:
                     raise
+                if not told:
+                    told = True
+                    events.emit(
+                        Note(f"run {run_id} cannot be given up yet; this waits up to {_PATIENCE:.0f} s for it: {held}")
+                    )
             sleep(_PAUSE)
             _ask_to_stop(project, run)  # it may have gone on since, in the runner's next piece
         return _give_up(project, run, turn)
@@ -101,6 +114,20 @@ def _ask_to_stop(project: Project, run: RunRecord) -> None:
     asked = run.kind in CHANGING and project.ask_to_stop(run)
     if not asked and going_on and lock.holder(run.run_id) is not None:
         project.journal(run.environment).take_over(run.run_id)
+
+
+def _refuse_anothers(project: Project, run: RunRecord) -> None:
+    """Raises HeldByAnother if the environment is another run's by its lease: no patience helps, and what is put back
+    would be put back under that one."""
+    holder = project.holder(run.environment)
+    if holder is None or holder.state == "free" or holder.run_id == run.run_id:
+        return
+    state = "is parked" if holder.state == "parked" else "is silent" if holder.silent else "is going on"
+    raise HeldByAnother(
+        f"run {run.run_id} cannot be cancelled yet: {run.environment} belongs to run {holder.run_id}, which {state} "
+        f"({holder.who}, last heard of at {holder.renewed}); cancel run {run.run_id} again once that one has ended, or "
+        f"was given up with 'downstage cancel {holder.run_id}' where it was begun (nothing was written)"
+    )
 
 
 def _give_up(project: Project, run: RunRecord, turn: Turn) -> Cancelled:
@@ -140,7 +167,7 @@ def _consumers(project: Project, run: RunRecord, turn: Turn) -> str:
         guard,
         lambda one: alive(plan, one, admin),
         known,
-        loaded_since(known, run, turn.loaded_by),
+        loaded_since(known, run, turn.last_load),
     )
 
 

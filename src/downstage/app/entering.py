@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from downstage.app.precedence import refuse_loaded_since
 from downstage.app.wiring import Sides, masking_outcome
 from downstage.domain.outcome import StepState
 from downstage.errors import JournalError, RunConflict
 from downstage.masking.compile import fingerprint
 from downstage.planning.essence import essence
-from downstage.ports import Journal, RunRecord
+from downstage.ports import Journal, LastLoad, Recorded, RunRecord
 
 
 def new_run(sides: Sides, environment: str, kind: str, steps: Sequence[str], state: str) -> RunRecord:
@@ -46,9 +47,12 @@ def settings_of(sides: Sides) -> dict[str, Any]:
     }
 
 
-def earlier_run(journal: Journal, environment: str, kind: str) -> dict[str, str]:
+def earlier_run(
+    journal: Journal, environment: str, kind: str, known: Callable[[], Recorded], last: LastLoad
+) -> dict[str, str]:
     """For a single step that builds on an earlier run: the newest run that did the step before. Raises JournalError if
-    there is none, and RunConflict for a backfill of tables that another run has begun to load since."""
+    there is none, and RunConflict for a backfill of tables that another run has begun to load since, by all that can be
+    read of the environment's runs (`known`), or by the load that the lease tells of."""
     copied, verified = ("copy_run", "copy"), ("verified_run", "verify-tables")
     needs = {"verify": copied, "repair": copied, "index": verified, "backfill": verified}
     if kind not in needs:
@@ -59,19 +63,25 @@ def earlier_run(journal: Journal, environment: str, kind: str) -> dict[str, str]
         record = journal.step(run.run_id, step)
         if record is not None and record.state == StepState.DONE:
             if kind == "backfill":
-                _refuse_loaded_since(journal, ours, str(run.settings.get("copy_run") or run.run_id))
+                _refuse_later_copy(known(), ours, run, last)
             return {setting: run.run_id}
     raise JournalError(f"no run of {environment} has done '{step}' yet: 'downstage {kind}' has nothing to go by")
 
 
-def _refuse_loaded_since(journal: Journal, ours: Sequence[RunRecord], copied: str) -> None:
-    """What was verified is that run's copy; what another has begun to put there since is proven by nobody."""
-    for run in reversed(ours):
+def _refuse_later_copy(known: Recorded, ours: Sequence[RunRecord], verified: RunRecord, last: LastLoad) -> None:
+    """What was verified is one run's copy; what another has begun to put there since is proven by nobody."""
+    copied = str(verified.settings.get("copy_run") or verified.run_id)
+    runs = [run for run in known.runs() if run.environment == verified.environment]
+    refuse_loaded_since(known, next((run for run in runs if run.run_id == copied), verified), last)
+    here = {run.run_id for run in ours}
+    for run in reversed(runs):
         if run.run_id == copied:
             return
-        record = journal.step(run.run_id, "copy")
+        record = known.step(run.run_id, "copy")
         if record is not None and record.intent:  # one that was refused has written nothing
-            if record.state == StepState.DONE:
+            if run.run_id not in here:
+                first = "where that run was begun"
+            elif record.state == StepState.DONE:
                 first = f"'downstage verify {run.environment}'"
             else:
                 first = f"'downstage resume {run.run_id}'"

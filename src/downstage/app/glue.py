@@ -21,11 +21,12 @@ from downstage.aws.session import Session
 from downstage.console.redaction import redact
 from downstage.domain.environment import Environment
 from downstage.domain.glue import GluePlan, GlueRun
+from downstage.domain.outcome import StepState
 from downstage.domain.plan import RefreshPlan
 from downstage.engines.glue import RUN, GlueEngine, GlueOrder, in_the_way
 from downstage.engines.glue_starts import Starts
 from downstage.errors import ConfigError, DownstageError, GuardRefused
-from downstage.ports import Clock, Engine, RunRecord, Sealer
+from downstage.ports import Clock, Engine, Recorded, RunRecord, Sealer
 
 _LONGEST_MESSAGE = 200
 _WORKER = "a Glue worker"
@@ -64,8 +65,13 @@ def check(plan: RefreshPlan) -> GluePlan:
     return glue
 
 
-def problems(plan: RefreshPlan) -> list[DownstageError]:
-    """What would keep a refresh from using the job, if it is to."""
+def problems(
+    plan: RefreshPlan,
+    is_at_work: Callable[[str], bool] = lambda _run_id: False,
+    note: Callable[[str], None] = lambda _text: None,
+) -> list[DownstageError]:
+    """What would keep a refresh from using the job, if it is to. Where a run that `is_at_work` on the environment uses
+    it, that is no more than a note: what keeps a second refresh from it is that run, and the job is free after it."""
     if plan.engine.name != "glue":
         return []
     try:
@@ -73,8 +79,12 @@ def problems(plan: RefreshPlan) -> list[DownstageError]:
         jobs, parcels = job_of(plan, glue)
         refuse_unless_ready(jobs, parcels, glue)
         for run in jobs.runs():
-            if not run.ended:
+            if run.ended:
+                continue
+            ours = run.arguments.get(RUN, "")
+            if not ours or not is_at_work(ours):
                 raise in_the_way(glue.job, run)
+            note(f"job {glue.job} is at work for {plan.target.name}'s own run {ours} (Glue run {run.run_id})")
     except DownstageError as error:
         return [error]
     return []
@@ -107,9 +117,12 @@ def job_of(plan: RefreshPlan, glue: GluePlan) -> tuple[GlueJob, BucketParcels]:
     return GlueJob(session, Session(place, patient=False), glue.job), BucketParcels(session, glue.bucket)
 
 
-def engine_of(plan: RefreshPlan, run: RunRecord, sealer: Sealer, clock: Clock) -> Callable[[], Engine]:
+def engine_of(
+    plan: RefreshPlan, run: RunRecord, journal: Recorded, sealer: Sealer, clock: Clock
+) -> Callable[[], Engine]:
     """Makes engines for the lanes of one run. Raises ConfigError if they cannot run there, and GuardRefused. Before a
-    refresh wipes anything it is seen to that the job is ready and free, and that no earlier attempt still writes."""
+    refresh wipes anything it is seen to that the job is ready and free. Afterwards that is seen to before each start
+    alone: what is left to do may need no lanes. No earlier attempt's run is let be at any time."""
     glue = check(plan)
     jobs, parcels = job_of(plan, glue)
     folder = f"{glue.prefix}parcels/{run.run_id}/"
@@ -136,9 +149,17 @@ def engine_of(plan: RefreshPlan, run: RunRecord, sealer: Sealer, clock: Clock) -
         return GlueEngine(jobs, parcels, sealer, order, clock, lambda: refuse_unless_ready(jobs, parcels, glue), starts)
 
     if run.kind == "refresh":
-        refuse_unless_ready(jobs, parcels, glue)
-        make().clear_the_way()
+        wipes = _is_to_wipe(run, journal)
+        if wipes:
+            refuse_unless_ready(jobs, parcels, glue)
+        make().clear_the_way(of_others=wipes)
     return make
+
+
+def _is_to_wipe(run: RunRecord, journal: Recorded) -> bool:
+    """Whether the refresh may still be refused without harm: a wipe that is done, or not wanted, refuses nothing."""
+    wipe = journal.step(run.run_id, "wipe")
+    return wipe is None or wipe.state not in (StepState.DONE, StepState.SKIPPED)
 
 
 def runs_of(plan: RefreshPlan, run_id: str) -> list[GlueRun]:

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import downstage
 from downstage import __version__
+from downstage.engines.own_code import code_digest, own_paths
 from downstage.errors import ConfigError, UsageError
 
 PYTHON = "3.11"
@@ -29,7 +30,7 @@ PLATFORMS = ("manylinux2014_x86_64", "manylinux_2_17_x86_64", "manylinux_2_28_x8
 GLIBC = (2, 34)
 """Of Amazon Linux 2023, which Glue 5 runs on. A wheel for a newer one installs nowhere there."""
 
-_LEFT_OUT = {".so", ".pyd", ".pyc", ".c", ".pyx", ".pxi"}
+_LEFT_OUT = (".so", ".pyd", ".pyc", ".c", ".pyx", ".pxi")
 _INFO = f"downstage-{__version__}.dist-info"
 _WHEEL = "Wheel-Version: 1.0\nGenerator: downstage\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)
@@ -37,20 +38,7 @@ _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 def own_files() -> dict[str, bytes]:
     """The files of this Downstage by their paths in a wheel, but what is compiled."""
-    root = Path(downstage.__file__).parent
-    return {
-        f"downstage/{path.relative_to(root).as_posix()}": path.read_bytes()
-        for path in sorted(root.rglob("*"))
-        if path.is_file() and path.suffix not in _LEFT_OUT
-    }
-
-
-def code_digest(files: Mapping[str, bytes]) -> str:
-    """Tells one Downstage from another: SHA-256 (hex) of its Python files."""
-    found = hashlib.sha256()
-    for name in sorted(name for name in files if name.startswith("downstage/") and name.endswith(".py")):
-        found.update(f"{name}\0{hashlib.sha256(files[name]).hexdigest()}\n".encode())
-    return found.hexdigest()
+    return {name: path.read_bytes() for name, path in own_paths() if not name.endswith(_LEFT_OUT)}
 
 
 def own_wheel(files: Mapping[str, bytes]) -> tuple[str, bytes]:

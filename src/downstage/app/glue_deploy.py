@@ -15,10 +15,11 @@ from importlib.resources import files as resources
 from typing import Any
 
 from downstage import __version__
-from downstage.app.glue_bundle import bundle, code_digest, own_files
+from downstage.app.glue_bundle import bundle, own_files
 from downstage.aws.glue import GlueJob
 from downstage.aws.parcels import BucketParcels
 from downstage.domain.glue import TOGETHER, GluePlan
+from downstage.engines.own_code import code_digest
 from downstage.engines.spark_session import MUST
 from downstage.errors import ConfigError, GuardRefused
 
@@ -27,14 +28,20 @@ _AGAIN = "deploy it again with 'downstage glue deploy ENV'"
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """What a deployment left: where its files lie, the code's digest, and the job's settings, with what AWS added to
-    them by itself."""
+    """What a deployment left: where its files lie, the code's digest, and the job's settings; if they are `complete`,
+    with what AWS added to them by itself. Deployments of before noted only what they had set: of the rest nobody can
+    tell whether it was set by hand."""
 
     version: str
     code: str
     script: str
     bundle: str
     settings: Mapping[str, Any]
+    complete: bool = False
+
+    def comparable(self, current: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What of the job's settings now can be held against those that it was left with."""
+        return current if self.complete else {name: current[name] for name in self.settings if name in current}
 
     @classmethod
     def read(cls, parcels: BucketParcels, glue: GluePlan) -> Deployed | None:
@@ -66,7 +73,7 @@ def deploy(
                 f"there is a Glue job {glue.job} that Downstage did not deploy: name another one in engine.glue.job, "
                 "or overwrite it with --force (nothing was written)"
             )
-        changed = list(differences(current, last.settings))
+        changed = list(differences(last.comparable(current), last.settings))
         if changed:
             raise GuardRefused(
                 f"Glue job {glue.job} was changed by hand; put it back, or overwrite it with --force (nothing was "
@@ -88,11 +95,11 @@ def deploy(
         else:
             yield f"there already: s3://{glue.bucket}/{key}"
     wanted = settings_of(glue, script_key, bundle_key)
-    expected = {**({} if last is None else last.settings), **wanted}
+    seen = (current or {}) if last is None or force else last.comparable(current or {})
     if current is None:
         jobs.create(wanted)
         yield f"created Glue job {glue.job}"
-    elif changed := list(differences(current, expected, label="now")):
+    elif changed := list(differences(seen, {**({} if last is None else last.settings), **wanted}, label="now")):
         jobs.update(wanted)
         yield f"updated Glue job {glue.job}: " + "; ".join(changed)
     else:
@@ -103,6 +110,7 @@ def deploy(
         "script": script_key,
         "bundle": bundle_key,
         "settings": {**(jobs.settings() or {}), **wanted},
+        "complete": True,
     }
     parcels.put(record_key(glue), json.dumps(record, indent=2, default=str).encode())
 
@@ -113,7 +121,7 @@ def refuse_unless_ready(jobs: GlueJob, parcels: BucketParcels, glue: GluePlan) -
     last, current = Deployed.read(parcels, glue), jobs.settings()
     if last is None or current is None:
         raise ConfigError(f"Glue job {glue.job} is not deployed: do that with 'downstage glue deploy ENV'")
-    changed = [line.partition(":")[0] for line in differences(current, last.settings)]
+    changed = [line.partition(":")[0] for line in differences(last.comparable(current), last.settings)]
     if changed:
         raise ConfigError(
             f"Glue job {glue.job} was changed by hand ({', '.join(changed)}): 'downstage glue deploy ENV' tells how it "
@@ -127,7 +135,7 @@ def refuse_unless_ready(jobs: GlueJob, parcels: BucketParcels, glue: GluePlan) -
     if last.code != code_digest(own_files()):
         raise ConfigError(f"Glue job {glue.job} has another code than this downstage {__version__}: {_AGAIN}")
     wanted = settings_of(glue, last.script, last.bundle)
-    outdated = [line.partition(":")[0] for line in differences({**last.settings, **wanted}, current)]
+    outdated = [line.partition(":")[0] for line in differences({**last.settings, **wanted}, last.comparable(current))]
     if outdated:
         raise ConfigError(f"Glue job {glue.job} is not as configured ({', '.join(outdated)}): {_AGAIN}")
     return dict(wanted["DefaultArguments"])

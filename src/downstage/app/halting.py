@@ -70,8 +70,8 @@ class Brake:
 
     @contextmanager
     def ready(self, time_box: float | None, over: DownstageError) -> Iterator[None]:
-        """Lets the run be stopped in the block; by itself, for the reason `over`, after `time_box` seconds. Raises Halted
-        if the brake was pulled before."""
+        """Lets the run be stopped in the block; by itself, for the reason `over`, after `time_box` seconds. Raises
+        Halted if the brake was pulled before."""
         self._main = threading.current_thread() is threading.main_thread()
         self._armed = True
         if not self._main:

@@ -33,6 +33,7 @@ from downstage.domain.plan import RefreshPlan
 from downstage.errors import UsageError
 from downstage.planning.build import build_plan, environment_of, environments_of
 from downstage.ports import Holder, Journal, Recorded, RunRecord
+from downstage.workflow.loaders import before
 from downstage.workflow.outcome import outcome_of
 from downstage.workflow.refresh import STEPS
 
@@ -87,12 +88,13 @@ class KnownRuns:
         raise UsageError("there is no refresh here yet: start one with 'downstage refresh ENV'")
 
     def loader(self, environment: str, run_id: str) -> str:
-        """The id of a run that may have loaded the environment: one of any journal that can be read here, or the one
-        that the lease names. Raises UsageError if there is none."""
-        holder = self.holder(environment)
-        if any(run.run_id == run_id for run in self.known(environment).runs()):
+        """The id of a run that may have loaded the environment: one of any journal that can be read here, or one that
+        the lease, or a run that was entered after it, names. Raises UsageError if there is none."""
+        holder, known = self.holder(environment), self.known(environment).runs()
+        named = {run.run_id for run in known} | {before(run).run_id for run in known}
+        if run_id in named or (holder is not None and holder.last_load.run_id == run_id):
             return run_id
-        return run_id if holder is not None and holder.loaded_by == run_id else self.find(run_id).run_id
+        return self.find(run_id).run_id
 
     def runs(self) -> list[tuple[RunRecord, str]]:
         """Every run, oldest first, and in what state it is."""

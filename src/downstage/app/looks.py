@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -75,7 +76,7 @@ def problems(project: Project, environment: str, note: Callable[[str], None]) ->
             note=note,
         )
     )
-    found.extend(engine_problems(project, sides.plan))
+    found.extend(engine_problems(project, sides.plan, note))
     found.extend(_lease_problems(project, environment, note))
     found.extend(notifying.problems(project.config, environment, sides.target))
     _note_schedule(project, environment, note)
@@ -83,7 +84,9 @@ def problems(project: Project, environment: str, note: Callable[[str], None]) ->
     return found
 
 
-def engine_problems(project: Project, plan: RefreshPlan) -> list[DownstageError]:
+def engine_problems(
+    project: Project, plan: RefreshPlan, note: Callable[[str], None] = lambda _text: None
+) -> list[DownstageError]:
     """What would keep a refresh from running its lanes where the plan says."""
     found: list[DownstageError] = []
     try:
@@ -95,7 +98,15 @@ def engine_problems(project: Project, plan: RefreshPlan) -> list[DownstageError]
             spark_settings(plan)
     except DownstageError as error:
         found.append(error)
-    return [*found, *glue.problems(plan)]
+    return [*found, *glue.problems(plan, partial(_is_at_work, project, plan.target.name), note)]
+
+
+def _is_at_work(project: Project, environment: str, run_id: str) -> bool:
+    """Whether the run is the environment's and a process is behind it, as far as that can be told from here."""
+    with suppress(DownstageError):
+        run = project.journal(environment).run(run_id)
+        return run is not None and run.environment == environment and project.state_of(run) == "running"
+    return False
 
 
 def _lease_problems(project: Project, environment: str, note: Callable[[str], None]) -> list[DownstageError]:

@@ -27,12 +27,13 @@ from downstage.app.known_runs import KnownRuns
 from downstage.app.precedence import (
     CHANGING,
     ENDED,
+    GOING_ON,
     KEEPING,
-    LOADED_BEFORE,
     LOADING,
     kept,
-    kept_by,
+    outdated,
     outlived,
+    refuse_kept,
     refuse_outdated,
 )
 from downstage.app.turns import Turn
@@ -40,7 +41,8 @@ from downstage.app.wiring import RunPlaces, Sides
 from downstage.config.load import load
 from downstage.domain.events import Note
 from downstage.errors import HeldByAnother, RunConflict, UsageError
-from downstage.ports import EventSink, Journal, RunRecord
+from downstage.ports import EventSink, Holder, Journal, RunRecord
+from downstage.workflow.loaders import settings_before
 from downstage.workflow.refresh import forget_from
 
 __all__ = ["Finished", "Project"]
@@ -77,8 +79,9 @@ class Project(KnownRuns):
         changing = kind in CHANGING
         with self.exclusive(environment, record.run_id, take_over=take_over, events=events, leased=changing) as turn:
             journal = self.journal(environment)
-            self._make_room(journal, environment, kind, take_over=take_over)
-            record = _with(record, {**earlier_run(journal, environment, kind), **(settings or {}), **_before(turn)})
+            self._make_room(journal, environment, kind, turn, take_over=take_over)
+            earlier = earlier_run(journal, environment, kind, lambda: self.known(environment), turn.last_load)
+            record = _with(record, {**earlier, **(settings or {}), **settings_before(turn.last_load)})
             journal.create_run(record)
             turn.keeps = kind == "refresh"
             return self._carry(sides, journal, record, events, turn, time_box, resumed=False)
@@ -106,8 +109,8 @@ class Project(KnownRuns):
         if journal.run(record.run_id) is not None:
             raise RunConflict(f"there is a run {record.run_id} already (nothing was written)")
         with self.exclusive(environment, record.run_id, take_over=take_over, events=events) as turn:
-            self._make_room(journal, environment, "refresh", take_over=take_over)
-            record = _with(record, _before(turn))
+            self._make_room(journal, environment, "refresh", turn, take_over=take_over)
+            record = _with(record, settings_before(turn.last_load))
             journal.create_run(record)
             turn.keeps = True
         return record
@@ -140,7 +143,11 @@ class Project(KnownRuns):
             if record.state in ENDED:
                 raise UsageError(f"run {run_id} has ended: there is nothing to resume; see 'downstage report {run_id}'")
             turn.keeps = record.state in KEEPING and record.kind == "refresh"
-            refuse_outdated(self.known(record.environment), record, turn.loaded_by)
+            try:
+                refuse_outdated(self.known(record.environment), record, turn.last_load)
+            except RunConflict:
+                turn.keeps = False  # it will never go on: what it keeps by the journal is ended by `cancel`
+                raise
             for name, what in (("plan", "the configuration"), ("mask", "the masking key or policy")):
                 if now[name] != record.settings[name]:
                     raise RunConflict(
@@ -149,7 +156,7 @@ class Project(KnownRuns):
                     )
             others = [run for run in kept(journal, record.environment) if run.run_id != run_id]
             if others and not take_over:
-                raise HeldByAnother(kept_by(others[-1]))
+                refuse_kept(self.known(record.environment), others[-1], turn.last_load)
             taken = journal.take_over(run_id)
             turn.keeps = record.kind == "refresh"
             carrying.given_up(journal, others, _now())
@@ -167,8 +174,10 @@ class Project(KnownRuns):
         events: EventSink | None = None,
         leased: bool = True,
         patience: float = 1.0,
+        settle: bool = False,
     ) -> Iterator[Turn]:
-        """Holds the environment for a run, or for what is done by hand. Raises RunConflict if another has it."""
+        """Holds the environment for a run, or for what is done by hand; with `settle` only when what the run had under
+        way before is over. Raises RunConflict if another has it: HeldByAnother if that one goes on."""
 
         def say(text: str) -> None:
             if events is not None:
@@ -182,7 +191,14 @@ class Project(KnownRuns):
                 yield Turn(None)
                 return
             lease = self._lease(where, place, say)
-            lease.acquire(run_id or f"{environment}-by-hand-{secrets.token_hex(2)}", take_over=take_over)
+            try:
+                lease.acquire(
+                    run_id or f"{environment}-by-hand-{secrets.token_hex(2)}", take_over=take_over, settle=settle
+                )
+            except HeldByAnother as held:
+                if self._goes_on(environment, lease.holder()):
+                    raise
+                raise RunConflict(str(held)) from None
             turn = Turn(lease)
             try:
                 yield turn
@@ -231,17 +247,21 @@ class Project(KnownRuns):
             carrying.given_up(journal, outlived(journal, record), _now())
         return finished
 
-    def _make_room(self, journal: Journal, environment: str, kind: str, *, take_over: bool) -> None:
+    def _goes_on(self, environment: str, holder: Holder | None) -> bool:
+        """Whether whoever has the environment goes on with it by itself: a parked run does, where it is known, unless
+        it was stopped or cannot any more. One that is not known here tells nobody here how it ends."""
+        if holder is None or holder.state != "parked":
+            return holder is None or not holder.silent
+        known = self.known(environment)
+        run = next((run for run in known.runs() if run.run_id == holder.run_id), None)
+        return run is not None and run.state in GOING_ON and not outdated(known, run, holder.last_load)
+
+    def _make_room(self, journal: Journal, environment: str, kind: str, turn: Turn, *, take_over: bool) -> None:
         """A run that would load the environment finds no other that keeps it, or takes its place if it may."""
         keeping = kept(journal, environment) if kind in (*LOADING, "repair") else []
         if keeping and not take_over:
-            raise HeldByAnother(kept_by(keeping[-1]))
+            refuse_kept(self.known(environment), keeping[-1], turn.last_load)
         carrying.given_up(journal, keeping, _now())
-
-
-def _before(turn: Turn) -> dict[str, str]:
-    """Who was the last to load the environment before the run that is being entered."""
-    return {LOADED_BEFORE: turn.loaded_by} if turn.loaded_by else {}
 
 
 def _with(record: RunRecord, settings: Mapping[str, Any]) -> RunRecord:

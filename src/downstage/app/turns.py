@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TextIO
 
 from downstage.errors import DownstageError, HeldByAnother, UsageError
-from downstage.ports import Lease
+from downstage.ports import LastLoad, Lease
 
 _LOOKING = 1.0
 """Whoever looks at a run holds its lock for an instant: that must not pass for another run."""
@@ -32,9 +32,9 @@ class Turn:
         self.keeps = False
 
     @property
-    def loaded_by(self) -> str:
-        """The run that was the last to load the environment while it held the lease; empty if nobody can know."""
-        return "" if self.lease is None else self.lease.loaded_by
+    def last_load(self) -> LastLoad:
+        """The last load of the environment by a run that held the lease; empty if nobody can know."""
+        return LastLoad() if self.lease is None else self.lease.last_load
 
     def loading(self) -> None:
         """To be called before the run loads the environment. Raises LeaseLost."""
@@ -79,10 +79,10 @@ class LockFile:
         return None
 
     def process(self, run_id: str) -> int | None:
-        """The process that holds the lock for the run, if it is of this machine: in a container on the same disk the
-        number would be another's."""
+        """The process that holds the lock for the run, if its number means the same here: in a container on the same
+        disk, though it has the host's name, that would be another's."""
         with suppress(FileNotFoundError), self.path.open() as lock:
-            if self.holder(run_id) and _fields(lock)[2] == socket.gethostname():
+            if self.holder(run_id) and _fields(lock)[2] == numbered():
                 return _number(lock)
         return None
 
@@ -110,7 +110,7 @@ class LockFile:
                     )
                 time.sleep(_LOOKING / 20)
             lock.truncate(0)
-            lock.write(f"{os.getpid()} {run_id} {socket.gethostname()}" if run_id else str(os.getpid()))
+            lock.write(f"{os.getpid()} {run_id} {numbered()}" if run_id else str(os.getpid()))
             lock.flush()
             yield _place_of(lock)
 
@@ -118,6 +118,15 @@ class LockFile:
 def who() -> str:
     """How this process is named to whoever else wants the environment: host and process."""
     return f"{socket.gethostname()}, process {os.getpid()}"
+
+
+def numbered() -> str:
+    """Where a process's number means that process: on this host, in this namespace of numbers. Containers with the
+    host's network have its name, and numbers of their own."""
+    try:
+        return f"{socket.gethostname()}/{os.readlink('/proc/self/ns/pid')}"
+    except OSError:  # no Linux: no such namespaces
+        return socket.gethostname()
 
 
 def _locked(file: TextIO) -> bool:
@@ -139,10 +148,10 @@ def _run_of(lock: TextIO) -> str:
 
 
 def _fields(lock: TextIO) -> tuple[str, str, str]:
-    """Process, run and host, as far as they are there."""
+    """Process, run and where the process has that number, as far as they are there."""
     lock.seek(0)
-    process, run_id, host, *_ = [*lock.read().split(), "", "", ""]
-    return process, run_id, host
+    process, run_id, where, *_ = [*lock.read().split(), "", "", ""]
+    return process, run_id, where
 
 
 def _place_of(lock: TextIO) -> str:

@@ -199,7 +199,7 @@ def parts_for(
         here = Here(LocalEngine(cores), cores, ObjectWorker(ours))
     engine: Callable[[], Engine] = partial(engine_for, plan)
     if plan.engine.name == "glue":
-        worker, engine = glue.travelling(worker), glue.engine_of(plan, run, KeySealer(key), clock)
+        worker, engine = glue.travelling(worker), glue.engine_of(plan, run, journal, KeySealer(key), clock)
     names = ItemNames(key.derive(ItemNames.label(plan.masking.environment)))
     return Parts(
         plan=plan,

@@ -18,9 +18,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from downstage.aws.control_table import ControlTable
-from downstage.aws.lease_item import PK, Seen, held_item, loaded_by
+from downstage.aws.lease_item import PK, Seen, held_item, last_load
 from downstage.errors import HeldByAnother, JournalError, LeaseLost
-from downstage.ports import Clock, Holder, Item
+from downstage.ports import Clock, Holder, Item, LastLoad
 
 SECONDS: Final = 60.0
 """How long a lease holds after its last renewal."""
@@ -65,7 +65,8 @@ class EnvironmentLease:
         self._say = say
         self._mark = ""
         self._run_id = ""
-        self._loaded_by = ""
+        self._last_load = LastLoad()
+        self._loading = False
         self._left = False
         self._valid_until = 0.0
         self._stop_wanted = False
@@ -73,9 +74,9 @@ class EnvironmentLease:
 
     # -- getting it
 
-    def acquire(self, run_id: str, *, take_over: bool = False) -> None:
+    def acquire(self, run_id: str, *, take_over: bool = False, settle: bool = False) -> None:
         """Gets the lease for the run. May wait for as long as it takes to be sure that a silent holder is dead, or that
-        what one that has parked had under way is over."""
+        what one that has parked had under way is over (with `settle`: also if that was of this very run)."""
         self._table.ensure()
         self._run_id = run_id
         mark = uuid.uuid4().hex
@@ -87,8 +88,8 @@ class EnvironmentLease:
             if seen is not None:
                 self._refuse(seen, run_id, take_over)
                 if seen.state == "held" and not self._dead(seen):
-                    self._watch(seen, run_id)
-                elif seen.state == "parked" and seen.run_id != run_id:
+                    self._watch(seen, seen.run_id != run_id or settle)
+                elif seen.state == "parked" and (seen.run_id != run_id or settle):
                     self._let_end(seen)
             sent = self._clock.monotonic()
             try:
@@ -101,12 +102,13 @@ class EnvironmentLease:
                 return
             if taken is not None:
                 self._hold(mark, sent + SECONDS)
-                self._loaded_by = loaded_by(taken)
+                self._last_load = last_load(taken)
                 return
 
     def _hold(self, mark: str, until: float) -> None:
         with self._lock:
-            self._mark, self._valid_until, self._stop_wanted, self._left = mark, until, False, False
+            self._mark, self._valid_until = mark, until
+            self._stop_wanted = self._left = self._loading = False
 
     def _recognise(self, mark: str) -> None:
         """The lease is ours by a call whose answer was lost. When that was written is not known, so it is renewed."""
@@ -134,13 +136,10 @@ class EnvironmentLease:
         """Whether the holder is known to be gone without watching it."""
         return bool(self._place) and seen.place == self._place
 
-    @staticmethod
-    def _silence(seen: Seen, run_id: str) -> float:
-        return SECONDS if seen.run_id == run_id else SECONDS + LONGEST_REQUEST
-
-    def _watch(self, seen: Seen, run_id: str) -> None:
-        """Returns when the holder's beat has stood still long enough. Raises HeldByAnother if it beats."""
-        patience = self._silence(seen, run_id)
+    def _watch(self, seen: Seen, settle: bool) -> None:
+        """Returns when the holder's beat has stood still long enough, and with `settle` when what it had under way is
+        over too. Raises HeldByAnother if it beats."""
+        patience = SECONDS + LONGEST_REQUEST if settle else SECONDS
         self._say(
             f"{self._environment} is held by {seen.who} for run {seen.run_id}: waiting {patience:.0f} s to see whether "
             "it is alive"
@@ -212,19 +211,19 @@ class EnvironmentLease:
             elif not self._left:  # else the answer came after it was let go of
                 self._valid_until = max(self._valid_until, sent + SECONDS)
                 self._stop_wanted = item.get("stop") == {"S": self._mark}
-                self._loaded_by = loaded_by(item)
+                self._last_load = last_load(item)
         self.check()
 
     def loading(self) -> None:
-        """Enters the run as the last that has loaded the environment, before it does. Raises LeaseLost if somebody else
-        has the lease."""
-        if self.loaded_by == self._run_id:
+        """Enters the run as the last that has loaded the environment, before it does: once for each time that it gets
+        the lease. Raises LeaseLost if somebody else has it."""
+        if self._loading:
             return
         item = self._table.update(
             PK,
             self._environment,
-            "SET loaded_by = :run_id",
-            {":run_id": {"S": self._run_id}, ":mark": {"S": self._mark}, ":held": {"S": "held"}},
+            "SET loaded_by = :run_id ADD loads :one",
+            {":run_id": {"S": self._run_id}, ":one": {"N": "1"}, ":mark": {"S": self._mark}, ":held": {"S": "held"}},
             only_if="mark = :mark and #state = :held",
             names={"#state": "state"},
         )
@@ -232,14 +231,14 @@ class EnvironmentLease:
             if item is None:
                 self._valid_until = float("-inf")
             else:
-                self._loaded_by = self._run_id
+                self._last_load, self._loading = last_load(item), True
         self.check()
 
     @property
-    def loaded_by(self) -> str:
-        """The run that was the last to load the environment while it held the lease; empty if none has."""
+    def last_load(self) -> LastLoad:
+        """The last load of the environment by a run that held the lease; empty if there was none."""
         with self._lock:
-            return self._loaded_by
+            return self._last_load
 
     def left(self) -> float:
         """Seconds until the lease could expire."""
@@ -288,7 +287,7 @@ class EnvironmentLease:
         if seen is None:
             return None
         silent = seen.state == "held" and self._clock.now() - seen.renewed > SECONDS + LONGEST_REQUEST
-        return Holder(seen.run_id, seen.who, seen.state, _instant(seen.renewed), silent, seen.loaded_by)
+        return Holder(seen.run_id, seen.who, seen.state, _instant(seen.renewed), silent, seen.last_load)
 
     def ask_to_stop(self, run_id: str) -> bool:
         """Asks whoever holds the environment for this run to stop, at its next beat. False if nobody holds it."""

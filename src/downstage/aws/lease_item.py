@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from downstage.ports import Item
+from downstage.ports import Item, LastLoad
 
 PK: Final = "lease"
 """The partition of the control table in which leases are."""
@@ -16,8 +16,7 @@ PK: Final = "lease"
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The item as it was read. `loaded_by` is the run that was the last to load the environment; items of before do not
-    say it."""
+    """The item as it was read. `last_load` is empty if nobody has loaded the environment yet."""
 
     run_id: str
     who: str
@@ -27,7 +26,7 @@ class Seen:
     beat: int
     epoch: int
     mark: str
-    loaded_by: str = ""
+    last_load: LastLoad
 
     @classmethod
     def of(cls, item: Item) -> Seen:
@@ -39,7 +38,7 @@ class Seen:
             renewed=float(item["renewed"]["N"]),
             beat=int(number["beat"]),
             epoch=int(number["epoch"]),
-            loaded_by=loaded_by(item),
+            last_load=last_load(item),
         )
 
 
@@ -59,6 +58,6 @@ def held_item(environment: str, run_id: str, mark: str, who: str, place: str, no
     }
 
 
-def loaded_by(item: Item) -> str:
-    """The run that the item says was the last to load the environment, or nothing."""
-    return str(item.get("loaded_by", {}).get("S", ""))
+def last_load(item: Item) -> LastLoad:
+    """The run that the item says was the last to load the environment, and the how-manieth load that was."""
+    return LastLoad(str(item.get("loaded_by", {}).get("S", "")), int(item.get("loads", {}).get("N", "0")))

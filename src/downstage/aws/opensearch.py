@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC
 from typing import Any
 
 from downstage.aws.documents import Documents
@@ -68,14 +69,23 @@ class DomainControl:
             return None
 
     def identity(self, domain: str) -> str | None:
-        """When it was made: a domain's ARN and id are those of its name. None if there is no such domain."""
+        """When it was made, in UTC: a domain's ARN and id are those of its name. None if there is no such domain.
+
+        Raises AwsError if AWS does not tell it: such a domain cannot be told from one that is made later.
+        """
         try:
             with calling(self._session.environment, f"look when the search domain {domain} was made"):
                 settings = self._client.describe_domain_config(DomainName=domain)["DomainConfig"].values()
         except NotFound:
             return None
-        made = [setting["Status"]["CreationDate"] for setting in settings if "Status" in setting]
-        return min(made).isoformat() if made else ""
+        states = [setting.get("Status", {}) for setting in settings]
+        made = [state["CreationDate"] for state in states if "CreationDate" in state]
+        if not made:
+            raise AwsError(
+                f"AWS does not tell when the search domain {domain} was made: whether it is the one that was meant to "
+                "be deleted could not be told later; delete it yourself, or take it out of 'wipe.domains'"
+            )
+        return str(min(made).astimezone(UTC).isoformat())  # botocore gives the time of this machine's zone
 
     def configuration(self, domain: str) -> Mapping[str, Any] | None:
         """What `restore` takes; None if there is no such domain, or it is being deleted."""

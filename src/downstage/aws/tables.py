@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC
 from typing import Any
 
 from downstage.aws.replicas import ASK_AGAIN, ReplicaControl, asking_to_delete
@@ -94,12 +95,12 @@ class TableControl:
                 cursor = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
     def identity(self, name: str) -> str | None:
-        """Its id, or (of a server that tells none) when it was made; None if there is no such table."""
+        """Its id, or (of a server that tells none) when it was made, in UTC; None if there is no such table."""
         try:
             description = self.describe(name)
         except NotFound:
             return None
-        return str(description.get("TableId") or description["CreationDateTime"])
+        return str(description.get("TableId") or description["CreationDateTime"].astimezone(UTC).isoformat())
 
     def replicas(self, name: str) -> Sequence[Replica]:
         """Its copies in other regions; none of a table that is not there. Raises AwsError for a table whose copies

@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
+from downstage.planning.sealed_flags import opened, sealed
 from downstage.ports import Sealer
 
 
@@ -27,14 +26,13 @@ class KeptFlags:
 
     def kept(self) -> str:
         """The values as they are now, sealed, for an intent."""
-        return self.sealer().seal(orjson.dumps(dict(self.read())), self._context)
+        return sealed(self.read(), self.sealer(), self._context)
 
     def of(self, intent: Mapping[str, Any]) -> Mapping[str, str]:
         """The values that an intent keeps; as they are now for one of a version that kept none."""
         if "flags" not in intent:
             return self.read()
-        values: dict[str, str] = orjson.loads(self.sealer().open(intent["flags"], self._context))
-        return values
+        return opened(intent["flags"], self.sealer(), self._context)
 
     @property
     def _context(self) -> str:

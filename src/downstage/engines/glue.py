@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from downstage.domain.glue import TOGETHER, GlueRun
-from downstage.engines.glue_starts import Starts
+from downstage.engines.glue_starts import WITHDRAWN, Starts
 from downstage.engines.parcel import Result, Work, claim_key, pack, result_key, unpack_result
-from downstage.errors import ConfigError, CredentialsError, DownstageError, RunConflict, Unreachable
+from downstage.errors import ConfigError, CredentialsError, DownstageError, HeldByAnother, RunConflict, Unreachable
 from downstage.ports import Clock, Lane, Sealer
 from downstage.ports.glue import GlueJobs, Parcels
 
@@ -86,15 +86,17 @@ class GlueEngine:
 
     def run(self, work: Callable[[Lane], None], lanes: Sequence[Lane]) -> Iterator[Lane]:
         """Lanes as they end, told of at the next look. Raises DownstageError for a run that fails or that AWS ends,
-        and after `stop`; RunConflict if somebody else's run is active; what `ready` raises."""
+        and after `stop`; RunConflict if somebody else's run is active; HeldByAnother if a later epoch has withdrawn
+        what this one asked for; what `ready` raises."""
         if not lanes:
             return
         self._go_on()
         by_itself = self._ready()
-        parcel = self._leave(Work(work, tuple(lanes), self._order.at_once))
+        parcel = self._name(lanes)
         arguments = self._arguments(by_itself, parcel)
+        self.clear_the_way()  # what is refused leaves nothing in the bucket
+        self._parcels.put(parcel, pack(self._sealer, parcel, Work(work, tuple(lanes), self._order.at_once)))
         self._starts.intend(parcel)
-        self.clear_the_way()
         try:
             self._under_way = self._begin(arguments)
             self._starts.began(parcel, self._under_way)
@@ -124,18 +126,20 @@ class GlueEngine:
 
     # -- beginning
 
-    def clear_the_way(self) -> None:
+    def clear_the_way(self, *, of_others: bool = True) -> None:
         """Ends what earlier epochs of this run left, begun or about to begin. Raises RunConflict for a run that is not
-        ours."""
+        ours. Where the way need not be free `of_others`, theirs are let be: whoever starts one looks again."""
         self._starts.withdraw_earlier()
         deadline = self._clock.monotonic() + _ENDING
         told: set[str] = set()
         while True:
             others = [run for run in self._jobs.runs() if not run.ended and not self._is_of_now(run)]
+            if not of_others:
+                others = [run for run in others if self._is_ours(run)]
             if not others:
                 return
             for run in others:
-                if run.arguments.get(RUN) != self._order.run_id or _epoch(run) > self._order.epoch:
+                if not self._is_ours(run) or _epoch(run) > self._order.epoch:
                     raise in_the_way(self._order.job, run)
                 if run.run_id not in told:
                     told.add(run.run_id)
@@ -150,16 +154,17 @@ class GlueEngine:
 
     def _is_of_now(self, run: GlueRun) -> bool:
         """Whether it is this run's in this epoch: buckets are synced beside the tables."""
-        return run.arguments.get(RUN) == self._order.run_id and _epoch(run) == self._order.epoch
+        return self._is_ours(run) and _epoch(run) == self._order.epoch
 
-    def _leave(self, work: Work) -> str:
-        """Puts the parcel where the job finds it; gives its key."""
+    def _is_ours(self, run: GlueRun) -> bool:
+        return run.arguments.get(RUN) == self._order.run_id
+
+    def _name(self, lanes: Sequence[Lane]) -> str:
+        """The key of the parcel, which tells the epoch and the task."""
         order = self._order
-        task = re.sub(r"[^A-Za-z0-9]+", "-", work.lanes[0].task.partition("/")[0])
-        content = hashlib.sha256(repr((work.lanes, self._clock.now())).encode()).hexdigest()[:12]
-        key = f"{order.folder}{order.epoch}-{task}-{content}.parcel"
-        self._parcels.put(key, pack(self._sealer, key, work))
-        return key
+        task = re.sub(r"[^A-Za-z0-9]+", "-", lanes[0].task.partition("/")[0])
+        content = hashlib.sha256(repr((tuple(lanes), self._clock.now())).encode()).hexdigest()[:12]
+        return f"{order.folder}{order.epoch}-{task}-{content}.parcel"
 
     def _arguments(self, by_itself: Mapping[str, str], parcel: str) -> dict[str, str]:
         """All that the run is given: where AWS's words differ, a run's arguments may replace the job's own, one by one
@@ -200,8 +205,10 @@ class GlueEngine:
 
     def _waits_for_room(self, until: float) -> bool:
         """Waits for a look: AWS may show a run as ended before another may take its place. Not after `until`, nor if as
-        many are active as may be."""
-        active = sum(not run.ended for run in self._jobs.runs())
+        many are active as may be; a look that says nothing is as good as any."""
+        active = 0
+        with suppress(Unreachable):
+            active = sum(not run.ended for run in self._jobs.runs())
         if active >= TOGETHER or self._clock.monotonic() > until:
             return False
         self._clock.sleep(POLL)
@@ -229,18 +236,18 @@ class GlueEngine:
             try:
                 run = self._jobs.run(run_id)  # first the state: what an ended run left is its last word
                 result = self._result(parcel)
+                carrier = self._carrier(parcel) if run.ended else None
                 missed = 0
             except (Unreachable, CredentialsError) as error:  # which may be renewed beside us (SSO, a token's file)
                 missed += 1
                 if missed > _MISSED:
                     raise type(error)(f"{error}; then resume the run, whose Glue run {run_id} ends by itself") from None
-                run, result = GlueRun(run_id, "unknown"), Result()
+                run, result, carrier = GlueRun(run_id, "unknown"), Result(), None
             for lane in result.ended[told:]:
                 told += 1
                 yield lane
             if run.ended:
                 followed.add(run.run_id)
-                carrier = self._carrier(parcel)
                 if carrier is not None and carrier not in followed:
                     self._under_way = carrier
                     continue
@@ -278,9 +285,15 @@ class GlueEngine:
         return Result() if packed is None else unpack_result(self._sealer, key, packed)
 
     def _carrier(self, parcel: str) -> str | None:
-        """The run that claimed the parcel."""
+        """The run that claimed the parcel. Raises HeldByAnother if a later epoch did, so that none carries it out."""
         claimed = self._parcels.get(claim_key(parcel))
-        return None if claimed is None else claimed.decode("ascii", "replace")
+        told = None if claimed is None else claimed.decode("ascii", "replace")
+        if told is not None and told.startswith(WITHDRAWN):
+            raise HeldByAnother(
+                f"run {self._order.run_id} was resumed meanwhile, by whom what this process had asked for was {told}: "
+                f"follow it with 'downstage status {self._order.run_id}'"
+            )
+        return told
 
 
 def in_the_way(job: str, run: GlueRun) -> RunConflict:

@@ -14,10 +14,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from downstage.engines.parcel import claim_key
 from downstage.errors import Unreachable
 from downstage.ports.glue import Parcels
+
+WITHDRAWN: Final = "withdrawn by epoch "
+"""How the claim of a parcel begins that nobody is to carry out any more; any other holds the id of a Glue run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ class Starts:
                 return
             for epoch in range(1, self._epoch):
                 for start in self._of(epoch):
-                    self._parcels.claim(claim_key(start.parcel), f"withdrawn by epoch {self._epoch}".encode())
+                    self._parcels.claim(claim_key(start.parcel), f"{WITHDRAWN}{self._epoch}".encode())
             self._withdrawn = True
 
     def _keep(self, start: Start) -> None:

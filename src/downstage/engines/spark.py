@@ -32,6 +32,10 @@ from downstage.errors import ConfigError, DownstageError, SegmentEnded
 from downstage.ports import Lane
 
 _PATIENCE = 5.0
+_NOTICED = 0.5
+"""Seconds that `stop` waits: a process that a signal ends has the journal and a report to write besides."""
+
+_ONCE_MORE = 0.1
 _ARRIVAL = 300.0
 _STOPPED = "the lanes were stopped: resume the run"
 _KIND = re.compile(r"^(?:[\w.]+\.)?LaneDied: (\w+)$", re.MULTILINE)
@@ -88,13 +92,17 @@ class SparkEngine:
                 if ended.error is not None:
                     raise ended.error
                 yield ended.lane
+        except Exception:  # not an interrupt: who sends one does not wait, and epoch and lease bound what is cut off
+            share.end()
+            share.outlive()
+            raise
         finally:
             share.end()
 
     def stop(self) -> None:
-        """Cancels the tasks, and waits for `run` to have noticed."""
+        """Has the tasks cancelled, and waits a little for `run` to have noticed."""
         self._stopped.set()
-        self._idle.wait(_PATIENCE)
+        self._idle.wait(_NOTICED)
 
 
 class _Share:
@@ -137,16 +145,20 @@ class _Share:
                     return _Ended(Lane("", ()), None)
 
     def end(self) -> None:
-        """No further lane begins, and what runs is cancelled: its checkpoints stand. Returns when Spark has ended the
-        workers of what was cut off, or must have: their tasks are over at once, and nothing tells of the processes."""
+        """No further lane begins, and what runs is cancelled: its checkpoints stand. For Spark the tasks are over at
+        once; their Python goes on for a moment."""
         self._over.set()
         while any(thread.is_alive() for thread in self._threads):
             with suppress(Exception):  # a Spark that is gone has nothing left to cancel
                 self._context.cancelJobGroup(self._group)  # again: a job may just have begun
             for thread in self._threads:
-                thread.join(_PATIENCE / 10)
+                thread.join(_ONCE_MORE)
+
+    def outlive(self) -> None:
+        """After `end`: waits until Spark has ended the workers of what was cut off, or must have, for nothing tells of
+        them; no longer than until the engine is stopped."""
         if self._cut_off.is_set():
-            time.sleep(last_breath(self._context))
+            self._stopped.wait(last_breath(self._context))
 
     def _hand_out(self) -> None:
         while not (self._over.is_set() or self._stopped.is_set()):

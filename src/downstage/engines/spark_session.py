@@ -7,6 +7,7 @@ machine (`local[N,8]`, on loopback only) unless the configuration names a master
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
@@ -36,6 +37,12 @@ _LOOKS = 2.0
 """How often, in seconds, Spark looks whether a Python worker's task was cancelled (`PythonRunner`'s monitor)."""
 
 _SLACK = 1.0
+
+_MERCY = "spark.python.task.killTimeout"
+_MERCIFUL = "2s"
+_MOST_MERCY = 5.0
+_SECONDS = {"us": 1e-6, "ms": 1e-3, "": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+"""Spark's units of time; a number alone is milliseconds in this setting."""
 
 _HERE: Final = {
     "spark.driver.host": "127.0.0.1",
@@ -105,7 +112,7 @@ def _conf(conf: Any, settings: SparkSettings, workers: int) -> Any:
 
 def refuse_unsafe(conf: Mapping[str, str], master: str) -> None:
     """Raises ConfigError for an application in which two attempts at one lane may run at one time, which has only one,
-    or in which lanes cannot keep to a rate."""
+    in which lanes cannot keep to a rate, or in which cancelled ones go on."""
     if conf.get("spark.speculation", "false").lower() == "true":
         raise ConfigError(
             "spark.speculation is true: two attempts at one lane would write at one time; submit with "
@@ -116,6 +123,11 @@ def refuse_unsafe(conf: Mapping[str, str], master: str) -> None:
             "spark.python.worker.reuse is false: each lane would have a process, a sign-in and a rate of its own; "
             "submit with '--conf spark.python.worker.reuse=true'"
         )
+    if _mercy(conf) > _MOST_MERCY:
+        raise ConfigError(
+            f"{_MERCY} is {conf[_MERCY]}: a cancelled lane would go on writing for so long; submit with "
+            f"'--conf {_MERCY}={MUST[_MERCY]}'"
+        )
     if _tries(conf, master) < 2:
         how = f"--master '{master_of(master, 2)}'" if _LOCAL.match(master) else f"--conf spark.task.maxFailures={TRIES}"
         raise ConfigError(f"master {master} gives up at the first error: submit with {how}")
@@ -124,10 +136,16 @@ def refuse_unsafe(conf: Mapping[str, str], master: str) -> None:
 def last_breath(context: Any) -> float:
     """Seconds after which Spark has ended the Python worker of a task that it cancelled, on an executor that lives."""
     try:
-        mercy = context._jsc.sc().getConf().getTimeAsMs("spark.python.task.killTimeout", "2s") / 1000
+        conf = dict(context.getConf().getAll())
     except Exception:  # noqa: BLE001  whatever py4j makes of a Spark that is gone, and its workers with it
         return 0.0
-    return _LOOKS + float(mercy) + _SLACK
+    return _LOOKS + _mercy(conf) + _SLACK
+
+
+def _mercy(conf: Mapping[str, str]) -> float:
+    """Seconds that a cancelled task has, once Spark has noticed. Without end where it is no time that Spark knows."""
+    found = re.fullmatch(r"(\d+)([a-z]*)", conf.get(_MERCY, _MERCIFUL).strip().lower())
+    return int(found[1]) * _SECONDS.get(found[2], math.inf) if found else math.inf
 
 
 def _tries(conf: Mapping[str, str], master: str) -> int:

@@ -94,11 +94,13 @@ def carry_out(task: Task, parcels: Parcels, sealer: Sealer, engine: Callable[[in
     try:
         _lanes(work, engine(work.at_once), ended, tell)
     except DownstageError as error:
-        tell(error)
+        with suppress(Unreachable):  # what ended the lanes says more
+            tell(error)
         raise
     except Exception as problem:  # noqa: BLE001  its text might quote an item
         kind = DownstageError(f"the Glue job died ({type(problem).__name__}): see its log, then resume the run")
-        tell(kind)
+        with suppress(Unreachable):
+            tell(kind)
         raise kind from None
     tell()
 

@@ -30,7 +30,17 @@ from downstage.ports.delivery import Deployer, ScheduleStore, Unattended
 from downstage.ports.engines import Durable, Engine, Lane, RunQueue
 from downstage.ports.exports import ExportFacts, ExportFiles, Piece, RestoreWindow, StoredFile, TableExports
 from downstage.ports.items import Item, RawItem
-from downstage.ports.journal import Checkpoint, Holder, Journal, Lease, Recorded, RunRecord, Sealer, StepRecord
+from downstage.ports.journal import (
+    Checkpoint,
+    Holder,
+    Journal,
+    LastLoad,
+    Lease,
+    Recorded,
+    RunRecord,
+    Sealer,
+    StepRecord,
+)
 from downstage.ports.notices import Notifier
 from downstage.ports.preflight import BucketKeys, DiskFacts, KeyProbe, KeyUse, Permissions
 from downstage.ports.surroundings import Clock, EventSink, Identity, KeySource
@@ -77,6 +87,7 @@ __all__ = [
     "KeySource",
     "KeyUse",
     "Lane",
+    "LastLoad",
     "Lease",
     "Made",
     "NewDocument",

@@ -23,7 +23,8 @@ class TableAdmin(Protocol):
     `delete` returns once the table is gone; deleting an absent one is fine. Its replicas in other regions go before it,
     and are all in `regions` and of this account: otherwise it raises GuardRefused, and nothing was changed.
 
-    `identity` tells a table from one that is made under its name later; None if there is no such table.
+    `identity` tells a table from one that is made under its name later, on every machine alike; it is never empty, and
+    None if there is no such table.
     """
 
     def names(self) -> Sequence[str]: ...

@@ -104,11 +104,20 @@ class Journal(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class LastLoad:
+    """The run that was the last to load an environment, by its lease, and the number of that load: the same run may
+    load again after it was resumed. Empty if none is known to have."""
+
+    run_id: str = ""
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Holder:
     """Who has an environment. `state` is held (a process renews it), parked (its run waits to be resumed) or free.
 
     `who` is a host or caller name, `renewed` the ISO instant of the last renewal, `silent` whether that is so long ago
-    that nobody can be renewing it any more. `loaded_by` is the run that was the last to load the environment, or empty.
+    that nobody can be renewing it any more. `last_load` is the last load of the environment by a run that held it.
     """
 
     run_id: str
@@ -116,24 +125,25 @@ class Holder:
     state: str
     renewed: str
     silent: bool
-    loaded_by: str = ""
+    last_load: LastLoad
 
 
 class Lease(Protocol):
     """One environment belongs to one run at a time, whatever machine it is on.
 
     `acquire` raises RunConflict, naming the holder, if another run has it (`take_over`: unless that one is parked or
-    has long been silent), or if the run itself is alive elsewhere. `check` raises LeaseLost when it could have expired:
-    from then on nothing may be written. `park` keeps it for the run, `release` gives it up; both are no error if it is
-    lost. `loading` enters the run as the last that has loaded the environment, before it does; `loaded_by` is that run,
-    as it was known when the lease was got or last renewed. `ask_to_stop` is heard by the run's process at its next
+    has long been silent), or if the run itself is alive elsewhere; with `settle` what the run itself had under way when
+    it was parked is waited out too. `check` raises LeaseLost when it could have expired: from then on nothing may be
+    written. `park` keeps it for the run, `release` gives it up; both are no error if it is lost. `loading` enters the
+    run as the last that has loaded the environment, before it does; `last_load` is that, as it was known when the lease
+    was got or last renewed. `ask_to_stop` is heard by the run's process at its next
     renewal; it gives False if nobody holds the lease for that run.
     """
 
     @property
-    def loaded_by(self) -> str: ...
+    def last_load(self) -> LastLoad: ...
 
-    def acquire(self, run_id: str, *, take_over: bool = False) -> None: ...
+    def acquire(self, run_id: str, *, take_over: bool = False, settle: bool = False) -> None: ...
     def check(self) -> None: ...
     def park(self) -> None: ...
     def release(self) -> None: ...

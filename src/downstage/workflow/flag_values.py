@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import orjson
-
 from downstage.domain.flags import read_values
+from downstage.planning.sealed_flags import opened, sealed
 from downstage.ports import Sealer
 from downstage.workflow.parts import Parts
 
@@ -20,13 +19,12 @@ def sealed_flags(parts: Parts) -> str:
     if not parts.plan.flags:
         return ""
     values = read_values(parts.plan.flags, parts.flags.read)
-    return parts.sealer.seal(orjson.dumps(values), _context(parts.run.run_id))
+    return sealed(values, parts.sealer, _context(parts.run.run_id))
 
 
-def opened_flags(sealed: str, run_id: str, sealer: Sealer) -> Mapping[str, str]:
+def opened_flags(text: str, run_id: str, sealer: Sealer) -> Mapping[str, str]:
     """What was sealed. Raises JournalError if the masking key is another one."""
-    values: dict[str, str] = orjson.loads(sealer.open(sealed, _context(run_id))) if sealed else {}
-    return values
+    return opened(text, sealer, _context(run_id)) if text else {}
 
 
 def _context(run_id: str) -> str:

@@ -23,7 +23,7 @@ from downstage.workflow.backfill import mapping_problems
 from downstage.workflow.bucket_plans import plans_of, survey
 from downstage.workflow.parts import Parts, Step
 from downstage.workflow.standing import PUT_BACK
-from downstage.workflow.were_on import BY_THE_RUN, SWITCHING, Mark, recorded, remembered, told
+from downstage.workflow.were_on import BY_THE_RUN, SWITCHING, Mark, kept, recorded, remembered, told
 
 _GRAVEST_LAST = (1, 2, 3)
 """Exit codes of what preflight may find."""
@@ -164,18 +164,17 @@ def hold_off(parts: Parts) -> None:
     again = [consumer for consumer in found if consumer.enabled]
     settled = {name: value for name, value in off.result.items() if name not in (BY_THE_RUN, SWITCHING)}
     ours = off.result.get(BY_THE_RUN, ())
-    strange = [consumer for consumer in again if consumer.function not in ours]
+    own = [consumer for consumer in again if any(mark.fits(consumer) for mark in remembered(ours))]
+    strange = [consumer for consumer in again if consumer not in own]
     if again:
         parts.guard()
         if strange:
-            seen = sorted({*remembered(settled.get("again")), *(Mark.of(consumer) for consumer in strange)})
-            settled["again"] = [[mark.function, mark.table, mark.region] for mark in seen]
+            settled["again"] = kept([*remembered(settled.get("again")), *(Mark.of(consumer) for consumer in strange)])
         under_way = {**settled, SWITCHING: True, BY_THE_RUN: ours}
         journal.save_step(run.run_id, run.epoch, replace(off, result=under_way))
         _switch_off(parts, again)
     if settled != off.result:
         journal.save_step(run.run_id, run.epoch, replace(off, result=settled))
-    own = [consumer for consumer in again if consumer.function in ours]
     if own:
         parts.emit(
             Note(

@@ -17,6 +17,7 @@ from downstage.domain.plan import RefreshPlan
 from downstage.errors import GuardRefused, LeakFound, VerificationFailed
 from downstage.ports import Recorded, RunRecord
 from downstage.workflow.history import INDEX, Done, History, Leak, Place, begun, history_of
+from downstage.workflow.loaders import unknown_loader
 from downstage.workflow.parts import Parts
 
 PROOFS = {"copy": "verify-tables", "sync": "verify-buckets"}
@@ -96,15 +97,17 @@ def leak_of(journal: Recorded, asking: RunRecord, plan: RefreshPlan) -> Doubt | 
 
 
 def _loaded_elsewhere(parts: Parts, known: Recorded) -> Iterator[Doubt]:
-    """The lease names whoever was the last to load; what that run found is in a journal that may not be here."""
-    last = "" if parts.shared is None else parts.shared.loaded_by()
-    if last and last != parts.run.run_id and all(run.run_id != last for run in known.runs()):
-        environment = parts.run.environment
+    """The lease names whoever was the last to load, and each run who was before it; what one has found is in a journal
+    that may not be here. A run that has loaded something else since, or nothing in the end, does not answer for it."""
+    environment, tables = parts.run.environment, {pair.target.name for pair in parts.plan.tables}
+    other = "" if parts.shared is None else unknown_loader(known, environment, parts.shared.loaded_by(), tables)
+    if other:
         yield Doubt(
-            last,
-            f"run {last} was the last to load {environment}, and no journal here knows what became of it",
+            other,
+            f"run {other} has loaded {environment}, no run that is known here has copied all its tables since, and no "
+            "journal here knows what became of it",
             f"switch them on where that run was begun, or refresh {environment} again; once you know that it ended "
-            f"proven: 'downstage streams on {environment} --accept-unproven {last}'",
+            f"proven: 'downstage streams on {environment} --accept-unproven {other}'",
             passable=True,
         )
 

@@ -78,9 +78,6 @@ ORDER: tuple[tuple[str, ...], ...] = (
 )
 STEPS: tuple[str, ...] = tuple(name for group in ORDER for name in group)
 
-LOADS = ("wipe", "deploy", "copy", "sync")
-"""Steps after which the environment holds other data: whoever does one is the last that has loaded it."""
-
 CUT_SHORT = "stopped"
 """What is told of a step that the time-box has cut off; in the journal it is running, for it goes on."""
 
@@ -178,7 +175,7 @@ def _run(parts: Parts, name: str) -> None:
         parts.emit(StepFinished(name, StepState.DONE.value, record.seconds, f"{record.detail} (already done)"))
         return
     parts.still_ours()
-    if name in LOADS and parts.shared is not None:
+    if parts.shared is not None and _loads(parts, name):
         parts.shared.loading()
     parts.emit(StepStarted(name))
     started = parts.clock.monotonic() - (record.seconds if record is not None else 0.0)
@@ -205,6 +202,18 @@ def _run(parts: Parts, name: str) -> None:
     step.result(at=parts.clock.now())
     step.save(StepState.DONE, detail)
     parts.emit(StepFinished(name, StepState.DONE.value, parts.clock.monotonic() - started, detail))
+
+
+def _loads(parts: Parts, name: str) -> bool:
+    """Whether the environment may hold other data after the step: whoever does one is the last that has loaded it."""
+    plan = parts.plan
+    loads = {
+        "wipe": plan.wipe is not None,
+        "deploy": parts.deployer is not None,
+        "copy": bool(plan.tables),
+        "sync": bool(plan.buckets),
+    }
+    return loads.get(name, False)
 
 
 def _keep(step: Step, state: StepState, said: str) -> None:

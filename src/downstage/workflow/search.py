@@ -17,6 +17,7 @@ from downstage.workflow.canaries import looked_for, none_found
 from downstage.workflow.findings import LeakLook, leak_look
 from downstage.workflow.parts import Parts, Step
 from downstage.workflow.proven import refuse_unproven
+from downstage.workflow.were_on import Mark, kept
 
 _POLL, _SLOWEST_POLL = 0.5, 5.0
 _TELL = 1000
@@ -30,7 +31,7 @@ def consumers_on(parts: Parts, step: Step) -> str:
     parts.guard()
     accepted = refuse_unproven(parts)
     found = parts.consumers.consumers([pair.target.name for pair in parts.plan.tables])
-    step.intent(lambda: {"consumers": sorted(consumer.function for consumer in found)})
+    step.intent(lambda: {"consumers": kept(Mark.of(consumer) for consumer in found)})
     for consumer in found:
         if not alive(parts.plan, consumer, parts.target_tables):
             raise AwsError(

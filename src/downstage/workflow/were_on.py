@@ -17,8 +17,8 @@ SWITCHING = "switching"
 """In the result of `consumers-off`: they are being switched off again just now."""
 
 BY_THE_RUN = "switched_on_by_the_run"
-"""In the result of `consumers-off`: the functions that the run itself has switched on, after its proof, before it was
-begun again from an earlier step."""
+"""In the result of `consumers-off`: what the run itself has switched on, after its proof, before it was begun again
+from an earlier step; as `kept` keeps it, or functions alone."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -44,10 +44,14 @@ class Mark:
         return f"{self.function} of {self.table} in {self.region}" if self.table else self.function
 
 
+def kept(marks: Iterable[Mark]) -> list[list[str]]:
+    """Marks as the journal keeps them."""
+    return [[mark.function, mark.table, mark.region] for mark in sorted(set(marks))]
+
+
 def recorded(consumers: Iterable[Consumer]) -> list[list[str]]:
     """Those that are on, as they are kept."""
-    marks = sorted({Mark.of(consumer) for consumer in consumers if consumer.enabled})
-    return [[mark.function, mark.table, mark.region] for mark in marks]
+    return kept(Mark.of(consumer) for consumer in consumers if consumer.enabled)
 
 
 def remembered(kept: Iterable[Any] | None) -> list[Mark]:

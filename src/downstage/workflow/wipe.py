@@ -72,13 +72,14 @@ def _refuse_others(parts: Parts, place: WipePlace, there: Mapping[str, Any]) -> 
 
 
 def _refuse_another(parts: Parts, what: str, name: str, now: str | None, there: Mapping[str, Any]) -> None:
-    """A record of an earlier version holds names only: whether what is there is what was meant, nobody can tell."""
+    """A record of an earlier version holds names only, and an empty identity is none: whether what is there is what was
+    meant, nobody can tell."""
     was = there.get("ids", {}).get("tables" if what == "table" else "domains", {}).get(name)
-    if now is None or now == was:
+    if now is None or (now and now == was):
         return
     run = parts.run.run_id
     why = f"was made anew since run {run} recorded what it deletes"
-    if was is None:
+    if not (was and now):
         why = f"may have been made anew since run {run} recorded, by its name alone, that it deletes it"
     raise RunConflict(
         f"{what} {name} {why}: it is left as it is; if it is to go, 'downstage resume {run} --from wipe' records and "
