@@ -33,6 +33,17 @@ def essence(told: Any) -> Any:
     return _FROM_TO.sub("from … to …", told) if isinstance(told, str) else told
 
 
+def is_proven(outcome: dict[str, Any], place: Place) -> bool:
+    """Everything is there once, and counted once."""
+    for table in outcome["tables"]:
+        items = place.truth["items"][table["source"]]["total"]
+        assert table["read"] == items
+        assert table["written"] + table["expired"] == items
+        assert table["in_target"] == table["written"]
+        assert table["digest_written"] == table["digest_target"] != ""
+    return bool(outcome["tables"]) and outcome["result"] == "proven"
+
+
 def emptied(place: Place) -> None:
     """Takes from the target what the first refresh would delete and a second one no longer finds: two refreshes that
     begin so do the same work."""

@@ -34,7 +34,7 @@ from downstage.sandbox import layout
 from downstage.sandbox.clients import Account
 from tests import sparks
 from tests.e2e.conftest import Answer, Cli, Place
-from tests.e2e.looking import outcome_of, started
+from tests.e2e.looking import is_proven, outcome_of, started
 from tests.faults.glue_lanes import mark_of
 from tests.glue_server.machines import Machines
 from tests.glue_server.server import FakeGlue, serving
@@ -198,17 +198,6 @@ def test_a_refresh_to_which_all_of_it_happens_is_proven_and_nothing_of_it_was_st
     assert is_proven(outcome_of(ended), place)
     assert set(machines.most.values()) == {1}, "two runs were at work on one task at one time"
     started_once(glue, place, run)
-
-
-def is_proven(outcome: dict[str, Any], place: Place) -> bool:
-    """Everything is there once, and counted once."""
-    for table in outcome["tables"]:
-        items = place.truth["items"][table["source"]]["total"]
-        assert table["read"] == items
-        assert table["written"] + table["expired"] == items
-        assert table["in_target"] == table["written"]
-        assert table["digest_written"] == table["digest_target"] != ""
-    return bool(outcome["tables"]) and outcome["result"] == "proven"
 
 
 def started_once(glue: FakeGlue, place: Place, run: str) -> None:

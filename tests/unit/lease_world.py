@@ -3,12 +3,14 @@ one environment on it."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from moto import mock_aws
 
+from downstage.app import known_runs, places
 from downstage.aws.control_table import ControlTable
 from downstage.aws.lease import EnvironmentLease
 from downstage.aws.session import Session
@@ -44,9 +46,32 @@ def _aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def nowhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """For tests of whole projects: a mocked AWS, a masking key, and no journal that another test has opened."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("KEY", hashlib.sha256(b"a key for tests").hexdigest())
+    opened = (places.open_journal, places.control_table, places.beating_table)
+    for cached in opened:
+        cached.cache_clear()
+    with mock_aws():
+        yield
+    for cached in opened:
+        cached.cache_clear()
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+@pytest.fixture(name="clock")
+def shared_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of every lease that a project makes."""
+    clock = Clock()
+    monkeypatch.setattr(known_runs, "SystemClock", lambda: clock)
+    return clock
 
 
 def table() -> ControlTable:

@@ -4,7 +4,6 @@ and what is put back hangs on what all journals know, and on who was the last to
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import signal
 import socket
@@ -15,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from moto import mock_aws
 
-from downstage.app import ending, known_runs, places
+from downstage.app import ending, known_runs
 from downstage.app.entering import settings_of
 from downstage.app.places import ControlPlace, control_table
 from downstage.app.runs import Project
@@ -34,6 +32,8 @@ from downstage.ports import RunRecord
 from downstage.testing.simple import Recorder
 from downstage.testing.world import World
 from tests.unit.lease_world import Clock
+from tests.unit.lease_world import nowhere as nowhere
+from tests.unit.lease_world import shared_clock as shared_clock
 from tests.unit.proven_world import ended, leaking, loaded, renamed
 
 CONFIG = """
@@ -47,20 +47,6 @@ masking: {key: "env:KEY"}
 """
 ELSEWHERE = 4242
 """A process that carries a run, of which only its lock is real."""
-
-
-@pytest.fixture(autouse=True)
-def _aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("KEY", hashlib.sha256(b"a key for tests").hexdigest())
-    caches = (places.open_journal, places.control_table, places.beating_table)
-    for cached in caches:
-        cached.cache_clear()
-    with mock_aws():
-        yield
-    for cached in caches:
-        cached.cache_clear()
 
 
 @pytest.fixture
@@ -297,13 +283,6 @@ def test_nothing_is_put_back_over_a_leak_that_a_run_of_ci_has_found(both: Callab
     done = cancel(both(here, there))
     assert "personal data was found" in done.consumers
     assert not here.consumers.enabled
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(known_runs, "SystemClock", lambda: clock)
-    return clock
 
 
 def test_a_run_that_another_has_the_environment_of_is_not_waited_for(

@@ -3,16 +3,14 @@ file, and a CI, whose journal is the control table, exclude each other. Who only
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from moto import mock_aws
 
-from downstage.app import carrying, known_runs, looks, places
+from downstage.app import carrying, looks
 from downstage.app.entering import new_run
 from downstage.app.places import SqlitePlace
 from downstage.app.runs import Project
@@ -27,6 +25,8 @@ from downstage.ports import StepRecord
 from downstage.testing.simple import Recorder
 from downstage.workflow.refresh import STEPS
 from tests.unit.lease_world import Clock
+from tests.unit.lease_world import nowhere as nowhere
+from tests.unit.lease_world import shared_clock as shared_clock
 
 CONFIG = """
 version: 1
@@ -38,29 +38,8 @@ masking: {{key: "env:KEY"}}
 {more}
 """
 LOWER = Environment("test", "123456789012", "us-east-1")
-CACHES = (places.open_journal, places.control_table, places.beating_table)
 
 Make = Callable[..., Project]
-
-
-@pytest.fixture(autouse=True)
-def _aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("KEY", hashlib.sha256(b"a key for tests").hexdigest())
-    for cached in CACHES:
-        cached.cache_clear()
-    with mock_aws():
-        yield
-    for cached in CACHES:
-        cached.cache_clear()
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(known_runs, "SystemClock", lambda: clock)
-    return clock
 
 
 @pytest.fixture

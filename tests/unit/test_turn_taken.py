@@ -4,14 +4,12 @@ is alive on another machine, and waits out one that is silent."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from moto import mock_aws
 
-from downstage.app import carrying, known_runs, places, runs
+from downstage.app import carrying, runs
 from downstage.app.runs import Project
 from downstage.app.wiring import RunPlaces
 from downstage.aws.control_table import ControlTable
@@ -22,6 +20,8 @@ from downstage.domain.events import Event, Note
 from downstage.errors import RunConflict, UsageError
 from downstage.ports import RunRecord
 from tests.unit.lease_world import Clock
+from tests.unit.lease_world import nowhere as nowhere
+from tests.unit.lease_world import shared_clock as shared_clock
 
 CONFIG = """
 version: 1
@@ -44,25 +44,6 @@ class Said:
     def emit(self, event: Event) -> None:
         assert isinstance(event, Note)
         self.notes.append(event.text)
-
-
-@pytest.fixture(autouse=True)
-def _aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    for cached in (places.open_journal, places.control_table, places.beating_table):
-        cached.cache_clear()
-    with mock_aws():
-        yield
-    for cached in (places.open_journal, places.control_table, places.beating_table):
-        cached.cache_clear()
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(known_runs, "SystemClock", lambda: clock)
-    return clock
 
 
 @pytest.fixture
