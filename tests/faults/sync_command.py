@@ -16,6 +16,7 @@ KEY = hashlib.sha256(b"a key of these tests").hexdigest()
 CONFIG = """\
 version: 1
 state: state
+journal: sqlite
 environments:
   prod:
     account: "111111111111"
