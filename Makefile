@@ -7,7 +7,8 @@ TOOLS := $(VENV)/.tools
 SANDBOX := $(VENV)/.sandbox
 KERNELS := $(wildcard src/downstage/*/_kernel*.px*)
 # Files of tests side by side, one a processor and in the order of their names: what takes longest begins first.
-SIDE_BY_SIDE := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# One more than there are processors: servers that begin and leases that run out are waited for.
+SIDE_BY_SIDE = --numprocesses $$($(BIN)/python -c 'import os; print(min(4, 1 + (os.cpu_count() or 1)))') --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test test-spark4 lint check bench chaos chaos-copy chaos-runs format wheel clean
 

@@ -44,6 +44,17 @@ def is_proven(outcome: dict[str, Any], place: Place) -> bool:
     return bool(outcome["tables"]) and outcome["result"] == "proven"
 
 
+def slowed(config: Path, rate: int) -> Path:
+    """The configuration, with so many write units a second: whatever the machine, the copy takes a while."""
+    text = config.read_text(encoding="utf-8")
+    rated = text.replace(
+        "      tables:\n        - {from", f"      rates: {{write: {rate}}}\n      tables:\n        - {{from"
+    )
+    assert rated != text
+    config.write_text(rated, encoding="utf-8")
+    return config
+
+
 def emptied(place: Place) -> None:
     """Takes from the target what the first refresh would delete and a second one no longer finds: two refreshes that
     begin so do the same work."""
