@@ -31,20 +31,13 @@ from downstage.planning import guards
 from downstage.ports import RunRecord
 from downstage.testing.simple import Recorder
 from downstage.testing.world import World
+from tests.unit import plain_config
 from tests.unit.lease_world import Clock
 from tests.unit.lease_world import nowhere as nowhere
 from tests.unit.lease_world import shared_clock as shared_clock
 from tests.unit.proven_world import ended, leaking, loaded, renamed
 
-CONFIG = """
-version: 1
-state: state
-journal: sqlite
-environments:
-  prod: {account: "111111111111", region: us-east-1, protected: true}
-  test: {account: "123456789012", region: us-east-1, refresh: {from: prod}}
-masking: {key: "env:KEY"}
-"""
+CONFIG = plain_config.CONFIG.replace("222222222222", "123456789012")  # the one that moto answers for
 ELSEWHERE = 4242
 """A process that carries a run, of which only its lock is real."""
 

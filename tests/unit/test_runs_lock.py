@@ -18,16 +18,7 @@ from downstage.app.turns import Turn
 from downstage.errors import RunConflict, UsageError
 from downstage.journals.memory import MemoryJournal
 from downstage.ports import LastLoad, RunRecord, StepRecord
-
-CONFIG = """
-version: 1
-state: state
-journal: sqlite
-environments:
-  prod: {account: "111111111111", region: us-east-1, protected: true}
-  test: {account: "222222222222", region: us-east-1, refresh: {from: prod}}
-masking: {key: "env:KEY"}
-"""
+from tests.unit.plain_config import CONFIG
 
 
 @pytest.fixture

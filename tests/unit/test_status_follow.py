@@ -18,16 +18,8 @@ from downstage.cli.main import app
 from downstage.domain.outcome import MaskingOutcome
 from downstage.journals.sqlite import SqliteJournal
 from downstage.ports import RunRecord, StepRecord
+from tests.unit.plain_config import CONFIG
 
-CONFIG = """
-version: 1
-state: state
-journal: sqlite
-environments:
-  prod: {account: "111111111111", region: us-east-1, protected: true}
-  test: {account: "222222222222", region: us-east-1, refresh: {from: prod}}
-masking: {key: "env:KEY"}
-"""
 RUN = "test-20260101-050000-1a2b"
 MASKING = asdict(MaskingOutcome("u-{token}@test.example.com", "hmac-sha256-128", "k", 0, 0))
 SETTINGS = {

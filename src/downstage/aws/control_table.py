@@ -16,6 +16,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from downstage.aws.passing import code_of
 from downstage.aws.session import Session, calling
 from downstage.aws.waiting import wait_until
 from downstage.errors import AwsError, GuardRefused, JournalError, NotFound
@@ -182,7 +183,7 @@ class ControlTable:
         try:
             status: str = self._client.describe_table(TableName=self.name)["Table"]["TableStatus"]
         except ClientError as error:
-            if _code(error) == "ResourceNotFoundException":
+            if code_of(error) == "ResourceNotFoundException":
                 return None
             raise
         return status
@@ -198,7 +199,7 @@ class ControlTable:
                 Tags=_TAGS,
             )
         except ClientError as error:
-            if _code(error) not in ("ResourceInUseException", "TableAlreadyExistsException"):  # somebody was faster
+            if code_of(error) not in ("ResourceInUseException", "TableAlreadyExistsException"):  # somebody was faster
                 raise
 
     def _expire(self) -> None:
@@ -211,7 +212,7 @@ class ControlTable:
                 TableName=self.name, TimeToLiveSpecification={"Enabled": True, "AttributeName": EXPIRES}
             )
         except ClientError as error:
-            if _code(error) != "ValidationException":  # somebody was faster
+            if code_of(error) != "ValidationException":  # somebody was faster
                 raise
 
     def _tried(self, call: Callable[[], Any]) -> tuple[bool, Any]:
@@ -244,13 +245,9 @@ def key(pk: str, sk: str) -> Item:
     return {"pk": {"S": pk}, "sk": {"S": sk}}
 
 
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
 def _refusals(error: ClientError) -> set[str]:
     """Why DynamoDB did not write, as far as that is no failure: a condition, or a meeting with another writer."""
-    code = _code(error)
+    code = code_of(error)
     if code in ("ConditionalCheckFailedException", "ResourceNotFoundException"):  # without a table nothing is there
         return {"ConditionalCheckFailed"}
     if code in ("TransactionConflictException", "TransactionInProgressException"):

@@ -59,5 +59,5 @@ def held_item(environment: str, run_id: str, mark: str, who: str, place: str, no
 
 
 def last_load(item: Item) -> LastLoad:
-    """The run that the item says was the last to load the environment, and the how-manieth load that was."""
+    """The run that the item says was the last to load the environment, and the number of that load."""
     return LastLoad(str(item.get("loaded_by", {}).get("S", "")), int(item.get("loads", {}).get("N", "0")))
